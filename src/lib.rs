@@ -1,0 +1,1 @@
+//! An LMAX-style disruptor.
