@@ -67,17 +67,13 @@ fn every_folder_has_a_layer() {
     let rule = |tree: &[Source]| {
         let layers: BTreeSet<_> = LAYERS.iter().map(|(_, folder)| *folder).collect();
         let roots = ["lib.rs", "main.rs"];
-        let paths = tree
-            .iter()
-            .filter_map(|file| file.path.strip_prefix("src/"));
+        let paths = tree.iter().filter_map(|file| file.path.strip_prefix("src/"));
         let mut entries: BTreeSet<_> = paths.filter_map(|path| path.split('/').next()).collect();
         entries.retain(|name| !roots.contains(name));
         let stray = entries.difference(&layers);
         let stray = stray.map(|name| format!("src/{name}: in no layer; move it to one of LAYERS"));
         let gone = layers.difference(&entries);
-        stray
-            .chain(gone.map(|name| format!("src/{name}: not there; take it out of LAYERS")))
-            .collect()
+        stray.chain(gone.map(|name| format!("src/{name}: not there; take it out of LAYERS"))).collect()
     };
     let cases = r"
         bad  src/base/a.rs | && src/sys/b.rs | && src/disruptor/c.rs | && src/util/d.rs |
@@ -92,39 +88,23 @@ fn lib_rs_and_architecture_md_show_the_layers() {
     let rule = |tree: &[Source]| {
         let lib = tree.iter().find(|file| file.path == "src/lib.rs");
         let map = tree.iter().find(|file| file.path == "docs/ARCHITECTURE.md");
-        let modules: Vec<_> = lib
-            .iter()
-            .flat_map(|file| file.code.lines().filter_map(module))
-            .collect();
-        let rows: Vec<_> = map
-            .iter()
-            .flat_map(|file| file.text.lines().filter_map(row))
-            .collect();
+        let modules: Vec<_> = lib.iter().flat_map(|file| file.code.lines().filter_map(module)).collect();
+        let rows: Vec<_> = map.iter().flat_map(|file| file.text.lines().filter_map(row)).collect();
         let mut found = Vec::new();
         if !modules.iter().eq(LAYERS.iter().map(|(_, folder)| folder)) {
-            found.push(format!(
-                "src/lib.rs: declares {modules:?}; follow {LAYERS:?}"
-            ));
+            found.push(format!("src/lib.rs: declares {modules:?}; follow {LAYERS:?}"));
         }
         if rows != LAYERS {
             let form = "one row `| layer | `folder/` | ..` each";
-            found.push(format!(
-                "docs/ARCHITECTURE.md: shows {rows:?}; write {LAYERS:?}, {form}"
-            ));
+            found.push(format!("docs/ARCHITECTURE.md: shows {rows:?}; write {LAYERS:?}, {form}"));
         }
         found
     };
     let lib = r"src/lib.rs | pub mod base;\npub mod sys;\npub mod disruptor;";
     let map = r"docs/ARCHITECTURE.md | | 0 | `base/` | x |\n| 1 | `sys/` |\n| 2 | `disruptor/` |";
-    let swapped = lib
-        .replace("base", "other")
-        .replace("sys", "base")
-        .replace("other", "sys");
+    let swapped = lib.replace("base", "other").replace("sys", "base").replace("other", "sys");
     let short = map.replace("| 2 |", "| - |");
-    uphold(
-        rule,
-        &format!("bad {lib} && {short}\n bad {swapped} && {map}\n good {lib} && {map}"),
-    );
+    uphold(rule, &format!("bad {lib} && {short}\n bad {swapped} && {map}\n good {lib} && {map}"));
 }
 
 #[test]
@@ -184,11 +164,7 @@ fn a_file_with_unsafe_opens_with_its_invariants() {
     let rule = at_lines(mend, |file| {
         let mut header = file.text.lines().take_while(|line| line.starts_with("//!"));
         let is_exempt = !file.is_in(&["src/"]) || header.any(|line| line.contains("Invariants"));
-        let uses = if is_exempt {
-            Vec::new()
-        } else {
-            lines_with(&file.code, "unsafe")
-        };
+        let uses = if is_exempt { Vec::new() } else { lines_with(&file.code, "unsafe") };
         uses.into_iter().take(1).collect()
     });
     let cases = r"
@@ -252,19 +228,11 @@ fn tests_neither_sleep_nor_read_the_clock() {
 #[test]
 fn nothing_is_left_unfinished_or_silenced() {
     let mend = "work put off or a warning hushed; do it, remove it, or open an issue";
-    let code = [
-        "todo!",
-        "unimplemented!",
-        "#[ignore*",
-        "clippy::all",
-        "dead_code",
-        "allow(unused*",
-    ];
+    let code = ["todo!", "unimplemented!", "#[ignore*", "clippy::all", "dead_code", "allow(unused*"];
     let notes = ["TODO", "FIXME", "XXX"];
     let rule = at_lines(mend, |file| {
         let code = code.iter().flat_map(|word| lines_with(&file.code, word));
-        code.chain(notes.iter().flat_map(|word| lines_with(&file.notes, word)))
-            .collect()
+        code.chain(notes.iter().flat_map(|word| lines_with(&file.notes, word))).collect()
     });
     let cases = r"
         bad  src/base/rng.rs | fn below() { todo!() }
@@ -306,34 +274,23 @@ fn a_type_has_one_public_path() {
 
 #[test]
 fn a_file_stays_short_enough_to_read() {
-    let mend =
-        format!("more than {CODE_LINES_MAX} lines of code end here; split off a second idea");
+    let mend = format!("more than {CODE_LINES_MAX} lines of code end here; split off a second idea");
     let rule = at_lines(&mend, |file| {
-        let lines = file
-            .code
-            .lines()
-            .enumerate()
-            .filter(|(_, line)| !line.trim().is_empty());
+        let lines = file.code.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
         let is_bound = file.is_in(&["src/", "tests/", "examples/", "benches/"]);
         let over = lines.map(|(line, _)| line).skip(CODE_LINES_MAX);
         over.take(usize::from(is_bound)).collect()
     });
     let long = r"let a = 1;\n".repeat(CODE_LINES_MAX + 1);
     let padded = r"// Why.\n\nlet a = 1;\n".repeat(CODE_LINES_MAX);
-    uphold(
-        rule,
-        &format!("bad benches/a.rs | {long}\n good src/base/a.rs | {padded}"),
-    );
+    uphold(rule, &format!("bad benches/a.rs | {long}\n good src/base/a.rs | {padded}"));
 }
 
 #[test]
 fn text_is_plain_ascii() {
     let rule = at_lines("not plain ASCII; spell it out", |file| {
         let lines = file.text.lines().enumerate();
-        lines
-            .filter(|(_, line)| !line.is_ascii())
-            .map(|(line, _)| line)
-            .collect()
+        lines.filter(|(_, line)| !line.is_ascii()).map(|(line, _)| line).collect()
     });
     let odd = "bad README.md | # A \u{2192} B\n bad src/lib.rs | // caf\u{e9}";
     uphold(rule, &format!("{odd}\n good README.md | # A -> B"));
@@ -343,17 +300,12 @@ fn text_is_plain_ascii() {
 fn the_top_level_has_nothing_extra() {
     let rule = |tree: &[Source]| {
         let card: BTreeSet<_> = TOP_LEVEL.split(' ').collect();
-        let mut names: BTreeSet<_> = tree
-            .iter()
-            .filter_map(|file| file.path.split('/').next())
-            .collect();
+        let mut names: BTreeSet<_> = tree.iter().filter_map(|file| file.path.split('/').next()).collect();
         names.retain(|name| !name.starts_with('.'));
         let extra = names.difference(&card);
         let extra = extra.map(|name| format!("{name}: not in TOP_LEVEL; move it into a folder"));
         let gone = card.difference(&names);
-        extra
-            .chain(gone.map(|name| format!("{name}: in TOP_LEVEL, not there; add it")))
-            .collect()
+        extra.chain(gone.map(|name| format!("{name}: in TOP_LEVEL, not there; add it"))).collect()
     };
     let card = TOP_LEVEL.replace(' ', " | && ");
     let less = card.replace(" && LICENSE |", "");
@@ -365,10 +317,7 @@ fn the_top_level_has_nothing_extra() {
 fn relative_links_resolve() {
     let mend = "a link leads nowhere; mend it";
     let rule = |tree: &[Source]| {
-        let leads = |target: &str| {
-            tree.iter()
-                .any(|file| file.is_in(&[target, &format!("{target}/")]))
-        };
+        let leads = |target: &str| tree.iter().any(|file| file.is_in(&[target, &format!("{target}/")]));
         let broken = |file: &Source| {
             let links = file.links().into_iter();
             let broken = links.filter(|(_, link)| !leads(&resolve(&file.path, link)));
@@ -385,24 +334,15 @@ fn relative_links_resolve() {
 }
 
 /// A rule broken by the lines that `judge` returns, each of which is shown with the way to mend it.
-fn at_lines(
-    mend: &str,
-    judge: impl Fn(&Source) -> Vec<usize>,
-) -> impl Fn(&[Source]) -> Vec<String> {
+fn at_lines(mend: &str, judge: impl Fn(&Source) -> Vec<usize>) -> impl Fn(&[Source]) -> Vec<String> {
     move |tree| {
-        let broken = tree
-            .iter()
-            .flat_map(|file| judge(file).into_iter().map(move |line| (file, line)));
+        let broken = tree.iter().flat_map(|file| judge(file).into_iter().map(move |line| (file, line)));
         broken.map(|(file, line)| file.says(line, mend)).collect()
     }
 }
 
 /// A rule that these words do not stand in code `at` some lines; see `lines_with` for their `*`.
-fn ban(
-    mend: &str,
-    words: &[&str],
-    at: impl Fn(&Source, usize) -> bool,
-) -> impl Fn(&[Source]) -> Vec<String> {
+fn ban(mend: &str, words: &[&str], at: impl Fn(&Source, usize) -> bool) -> impl Fn(&[Source]) -> Vec<String> {
     at_lines(mend, move |file| {
         let lines = words.iter().flat_map(|word| lines_with(&file.code, word));
         lines.filter(|line| at(file, *line)).collect()
@@ -419,23 +359,12 @@ fn uphold(rule: impl Fn(&[Source]) -> Vec<String>, cases: &str) {
         Source::new(path.trim(), &text.trim().replace("\\n", "\n"))
     };
     for case in cases.lines().map(str::trim).filter(|case| !case.is_empty()) {
-        let (verdict, files) = case
-            .split_once(' ')
-            .expect("a case is `bad ..` or `good ..`");
+        let (verdict, files) = case.split_once(' ').expect("a case is `bad ..` or `good ..`");
         let found = rule(&files.split(" && ").map(file).collect::<Vec<_>>());
-        assert_eq!(
-            found.len(),
-            usize::from(verdict == "bad"),
-            "in {case}: {found:#?}"
-        );
+        assert_eq!(found.len(), usize::from(verdict == "bad"), "in {case}: {found:#?}");
     }
     let found = rule(&Source::tree());
-    assert!(
-        found.is_empty(),
-        "violations: {}\n{}",
-        found.len(),
-        found.join("\n")
-    );
+    assert!(found.is_empty(), "violations: {}\n{}", found.len(), found.join("\n"));
 }
 
 fn layer(folder: &str) -> Option<u8> {

@@ -22,21 +22,13 @@ impl Source {
             true => split(text),
             false => Default::default(),
         };
-        let tests = ["tests/", "src/disruptor/models/"]
-            .iter()
-            .any(|home| path.starts_with(home));
+        let tests = ["tests/", "src/disruptor/models/"].iter().any(|home| path.starts_with(home));
         let tests_from = match tests || path.contains("/tests/") || path.ends_with("/tests.rs") {
             true => 0,
             false => inline_tests(&code).unwrap_or(usize::MAX),
         };
         let code = unfold_uses(&code);
-        Source {
-            path: path.into(),
-            text: text.into(),
-            code,
-            notes,
-            tests_from,
-        }
+        Source { path: path.into(), text: text.into(), code, notes, tests_from }
     }
 
     /// Every file of the package except what cargo and git keep for themselves.
@@ -53,19 +45,9 @@ impl Source {
                     folders.push(path);
                     continue;
                 }
-                let relative = path
-                    .strip_prefix(root)
-                    .unwrap()
-                    .to_string_lossy()
-                    .replace('\\', "/");
-                let is_text = path
-                    .extension()
-                    .is_some_and(|kind| kind == "rs" || kind == "md");
-                let bytes = if is_text {
-                    fs::read(&path).unwrap()
-                } else {
-                    Vec::new()
-                };
+                let relative = path.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/");
+                let is_text = path.extension().is_some_and(|kind| kind == "rs" || kind == "md");
+                let bytes = if is_text { fs::read(&path).unwrap() } else { Vec::new() };
                 tree.push(Source::new(&relative, &String::from_utf8_lossy(&bytes)));
             }
         }
@@ -75,9 +57,7 @@ impl Source {
 
     /// Whether the path is one of these files, or in one of these folders (which end with `/`).
     pub fn is_in(&self, homes: &[&str]) -> bool {
-        let at = |home: &&str| {
-            self.path == **home || home.ends_with('/') && self.path.starts_with(*home)
-        };
+        let at = |home: &&str| self.path == **home || home.ends_with('/') && self.path.starts_with(*home);
         homes.iter().any(at)
     }
 
@@ -101,9 +81,7 @@ impl Source {
     pub fn names_after(&self, prefix: &str) -> Vec<(usize, &str)> {
         let mut names = Vec::new();
         for (line, code) in self.code.lines().enumerate() {
-            let starts = code
-                .match_indices(prefix)
-                .filter(|(at, _)| !code[..*at].ends_with(is_word));
+            let starts = code.match_indices(prefix).filter(|(at, _)| !code[..*at].ends_with(is_word));
             names.extend(starts.map(|(at, _)| (line, identifier(&code[at + prefix.len()..]))));
         }
         names
@@ -114,15 +92,9 @@ impl Source {
         const REACH: usize = 12;
         let lines: Vec<_> = self.text.lines().take(line).map(str::trim).collect();
         let is_note = |text: &&&str| text.starts_with("//");
-        let same_statement = |text: &&&str| {
-            !text.is_empty() && !is_note(text) && !text.ends_with([';', '{', '}', ','])
-        };
-        let mut above = lines
-            .iter()
-            .rev()
-            .take(REACH)
-            .skip_while(same_statement)
-            .take_while(is_note);
+        let same_statement =
+            |text: &&&str| !text.is_empty() && !is_note(text) && !text.ends_with([';', '{', '}', ',']);
+        let mut above = lines.iter().rev().take(REACH).skip_while(same_statement).take_while(is_note);
         above.any(|text| text.contains("SAFETY:"))
     }
 
@@ -132,22 +104,13 @@ impl Source {
         for (line, text) in self.text.lines().enumerate() {
             fenced ^= text.trim_start().starts_with("```");
             let prose = if fenced { "" } else { text };
-            let parts = prose
-                .split('`')
-                .step_by(2)
-                .flat_map(|part| part.split("](").skip(1));
+            let parts = prose.split('`').step_by(2).flat_map(|part| part.split("](").skip(1));
             let inline = parts.filter_map(|rest| rest.split([')', ' ']).next());
-            let named = prose
-                .strip_prefix('[')
-                .and_then(|rest| rest.split_once("]: "));
+            let named = prose.strip_prefix('[').and_then(|rest| rest.split_once("]: "));
             let all = inline.chain(named.map(|(_, link)| link.trim()));
             let local = all.filter(|link| !link.contains("://") && !link.starts_with("mailto:"));
             let paths = local.filter_map(|link| link.split('#').next());
-            links.extend(
-                paths
-                    .filter(|path| !path.is_empty())
-                    .map(|path| (line, path)),
-            );
+            links.extend(paths.filter(|path| !path.is_empty()).map(|path| (line, path)));
         }
         links
     }
@@ -175,11 +138,7 @@ pub fn lines_with(text: &str, word: &str) -> Vec<usize> {
         !before && (prefix || !line[at + word.len()..].starts_with(is_word))
     };
     let found = |line: &str| line.match_indices(word).any(|(at, _)| stands(line, at));
-    text.lines()
-        .enumerate()
-        .filter(|(_, line)| found(line))
-        .map(|(number, _)| number)
-        .collect()
+    text.lines().enumerate().filter(|(_, line)| found(line)).map(|(number, _)| number).collect()
 }
 
 fn is_word(letter: char) -> bool {
@@ -212,11 +171,7 @@ fn split(text: &str) -> (String, String) {
             Kind::Note => blank(token),
             Kind::Literal => format!("\"{}\"", blank(token.get(1..length - 1).unwrap_or(""))),
         };
-        notes += &if kind == Kind::Note {
-            token.to_string()
-        } else {
-            blank(token)
-        };
+        notes += &if kind == Kind::Note { token.to_string() } else { blank(token) };
         rest = left;
     }
     (code, notes)
@@ -236,9 +191,7 @@ fn token(text: &str) -> (Kind, usize) {
     if ["r", "br", "cr"].contains(&word) && after.starts_with('"') {
         let start = text.len() - after.len() + 1;
         let end = format!("\"{}", &text[word.len()..start - 1]);
-        let length = text[start..]
-            .find(&end)
-            .map(|inside| start + inside + end.len());
+        let length = text[start..].find(&end).map(|inside| start + inside + end.len());
         return (Kind::Literal, length.unwrap_or(text.len()));
     }
     let mut letters = text.chars();
@@ -257,11 +210,7 @@ fn block_comment(text: &str) -> usize {
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
         let step = i32::from(rest.starts_with("/*")) - i32::from(rest.starts_with("*/"));
         depth += step;
-        at += if step == 0 {
-            rest.chars().next().map_or(1, char::len_utf8)
-        } else {
-            2
-        };
+        at += if step == 0 { rest.chars().next().map_or(1, char::len_utf8) } else { 2 };
         if depth == 0 {
             break;
         }
@@ -308,10 +257,7 @@ fn unfold(tree: &str) -> Vec<String> {
         letter == ',' && depth == 0
     });
     let items = items.filter(|item| !item.trim().is_empty());
-    items
-        .flat_map(unfold)
-        .map(|path| format!("{}{path}", head.trim()))
-        .collect()
+    items.flat_map(unfold).map(|path| format!("{}{path}", head.trim())).collect()
 }
 
 #[test]
@@ -320,31 +266,13 @@ fn code_is_told_from_comments_and_literals() {
         let file = Source::new("src/a.rs", text);
         let words = |text: &str| Vec::from_iter(text.split_whitespace()).join(" ");
         let lines = |text: &str| text.matches('\n').count();
-        assert_eq!(
-            (words(&file.code), words(&file.notes)),
-            (code.into(), notes.into())
-        );
-        assert_eq!(
-            (lines(&file.code), lines(&file.notes)),
-            (lines(text), lines(text))
-        );
+        assert_eq!((words(&file.code), words(&file.notes)), (code.into(), notes.into()));
+        assert_eq!((lines(&file.code), lines(&file.notes)), (lines(text), lines(text)));
     };
     let nested = "/* b /* c */ d */ // e";
     check(&format!("a {nested}\nf"), "a f", nested);
-    check(
-        r"f('\'', '/', '{') + a::<'a>('b')",
-        r#"f(" ", " ", " ") + a::<'a>(" ")"#,
-        "",
-    );
-    check(
-        r##"f("//", r#"" // "#, b"\"", br"\"); // g"##,
-        r#"f(" ", " ", b" ", " ");"#,
-        "// g",
-    );
+    check(r"f('\'', '/', '{') + a::<'a>('b')", r#"f(" ", " ", " ") + a::<'a>(" ")"#, "");
+    check(r##"f("//", r#"" // "#, b"\"", br"\"); // g"##, r#"f(" ", " ", b" ", " ");"#, "// g");
     let group = "reuse b; use a::{\n    b,\n    c::{self, d as e},\n};";
-    check(
-        group,
-        "reuse b; use a::b;use a::c::self;use a::c::d as e;",
-        "",
-    );
+    check(group, "reuse b; use a::b;use a::c::self;use a::c::d as e;", "");
 }

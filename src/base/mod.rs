@@ -1,0 +1,8 @@
+//! Layer 0: what has no domain noun.
+//!
+//! Nothing here knows of rings, sockets or files. Start with [`deadline`], which is how every
+//! bounded wait of the crate carries its bound.
+
+pub mod cpu;
+pub mod deadline;
+pub mod rng;

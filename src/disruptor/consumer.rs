@@ -1,0 +1,151 @@
+//! A consumer as the user describes it: handlers, and how they are to run.
+
+use std::sync::Arc;
+
+use super::failure::ExceptionHandler;
+use super::handler::{BatchHandler, EventHandler, EventHandlerMut, RewindableEventHandler, TryEventHandler};
+use super::observer::Observer;
+use super::rewind::RewindStrategy;
+use super::stage::{Batches, Fallible, Modifying, Partition, Reading, Ready, Rewindable, Watched, WithState};
+use crate::base::cpu::CpuId;
+
+/// A consumer to be added with [`Disruptor::handle`](super::Disruptor::handle): one node of the
+/// graph, on one thread, or on several that share the work.
+///
+/// ```
+/// use badbatch::{Consumer, DisruptorBuilder};
+///
+/// let mut disruptor = DisruptorBuilder::new().buffer_size(64).multi_producer().build()?;
+/// let journal = Consumer::batches(|lines: &[String], _sequence: u64, _ends: bool| drop(lines.join("\n")));
+/// disruptor.handle(journal.named("journal").max_batch(16))?;
+/// disruptor.start()?;
+/// disruptor.ring_buffer().publish_event(|line: &mut String, _sequence: u64| line.push('x'))?;
+/// disruptor.shutdown()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a consumer does nothing until it is added to a disruptor"]
+pub struct Consumer<E, S> {
+    pub(super) stages: Vec<S>,
+    pub(super) sharing: Sharing,
+    pub(super) options: Options<E>,
+}
+
+/// How the threads of a consumer divide the events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sharing {
+    /// Every thread sees every event.
+    All,
+    /// Each event goes to one thread.
+    Pool,
+}
+
+pub(super) struct Options<E> {
+    pub(super) name: Option<Arc<str>>,
+    pub(super) cpus: Vec<CpuId>,
+    pub(super) batch_max: u64,
+    pub(super) exceptions: Option<Arc<dyn ExceptionHandler<E>>>,
+}
+
+/// A worker takes at most so many events at once, so that the others find some too.
+const POOL_BATCH_MAX: u64 = 64;
+
+impl<E> Consumer<E, ()> {
+    /// One thread that reads events.
+    pub fn reading<H: EventHandler<E>>(handler: H) -> Consumer<E, Ready<Reading<H>>> {
+        Consumer::new(vec![Ready(Reading(handler))], Sharing::All, u64::MAX)
+    }
+
+    /// One thread that changes events.
+    pub fn modifying<H: EventHandlerMut<E>>(handler: H) -> Consumer<E, Ready<Modifying<H>>> {
+        Consumer::new(vec![Ready(Modifying(handler))], Sharing::All, u64::MAX)
+    }
+
+    /// One thread that reads events in slices.
+    pub fn batches<H: BatchHandler<E>>(handler: H) -> Consumer<E, Ready<Batches<H>>> {
+        Consumer::new(vec![Ready(Batches(handler))], Sharing::All, u64::MAX)
+    }
+
+    /// One thread whose handler may return errors and release events early.
+    pub fn fallible<H: TryEventHandler<E>>(handler: H) -> Consumer<E, Ready<Fallible<H>>> {
+        Consumer::new(vec![Ready(Fallible(handler))], Sharing::All, u64::MAX)
+    }
+
+    /// One thread whose handler may ask for its batch to begin again, as often as `strategy` lets it.
+    pub fn rewindable<H, R>(handler: H, strategy: R) -> Consumer<E, Ready<Rewindable<H, R>>>
+    where
+        H: RewindableEventHandler<E>,
+        R: RewindStrategy,
+    {
+        Consumer::new(vec![Ready(Rewindable::new(handler, strategy))], Sharing::All, u64::MAX)
+    }
+
+    /// One thread per handler; each event goes to one of them, whichever is free. Source: LMAX 3.4
+    /// `WorkerPool`.
+    pub fn workers<H: EventHandlerMut<E>>(handlers: Vec<H>) -> Consumer<E, Ready<Modifying<H>>> {
+        Consumer::new(handlers.into_iter().map(Modifying).map(Ready).collect(), Sharing::Pool, POOL_BATCH_MAX)
+    }
+
+    /// One thread per handler; events with the same key go to the same handler, in order. Every
+    /// thread calls `key` for every event, so keep it cheap. `end_of_batch` marks the last of the
+    /// handler's own events in a run.
+    pub fn partitioned<H, K>(key: K, handlers: Vec<H>) -> Consumer<E, Ready<Partition<H, K>>>
+    where
+        H: EventHandler<E>,
+        K: Fn(&E) -> u64 + Clone + Send + 'static,
+    {
+        let count = handlers.len() as u64;
+        let partition = |(index, handler)| Ready(Partition { handler, key: key.clone(), index, count });
+        Consumer::new((0..).zip(handlers).map(partition).collect(), Sharing::All, u64::MAX)
+    }
+
+    /// One thread that reads events with a state made on it, which need not be `Send`.
+    pub fn with_state<T, I, F>(init: I, on_event: F) -> Consumer<E, WithState<I, F>>
+    where
+        I: FnOnce() -> T + Send + 'static,
+        F: FnMut(&mut T, &E, u64, bool) + Send + 'static,
+    {
+        Consumer::new(vec![WithState { init, on_event }], Sharing::All, u64::MAX)
+    }
+}
+
+impl<E, S> Consumer<E, S> {
+    fn new(stages: Vec<S>, sharing: Sharing, batch_max: u64) -> Self {
+        let options = Options { name: None, cpus: Vec::new(), batch_max, exceptions: None };
+        Self { stages, sharing, options }
+    }
+
+    /// Names the consumer, its threads, and its failures. Several threads get `-0`, `-1` and so on
+    /// behind the name. The default is `consumer-` and a number.
+    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.options.name = Some(name.into());
+        self
+    }
+
+    /// Binds the consumer's threads to these CPUs, one each; threads beyond the list stay free.
+    pub fn pinned_to(mut self, cpus: impl IntoIterator<Item = CpuId>) -> Self {
+        self.options.cpus = cpus.into_iter().collect();
+        self
+    }
+
+    /// Takes at most `events` at once, at least 1. The default is no bound, and 64 for workers.
+    pub fn max_batch(mut self, events: usize) -> Self {
+        self.options.batch_max = events.max(1) as u64;
+        self
+    }
+
+    /// Has `handler` decide about failures, instead of the disruptor's policy.
+    pub fn on_failure(mut self, handler: impl ExceptionHandler<E>) -> Self {
+        self.options.exceptions = Some(Arc::new(handler));
+        self
+    }
+
+    /// Has `observer` listen to the consumer's batches and waits; each thread gets a clone.
+    pub fn observed_by<O: Observer + Clone>(self, observer: O) -> Consumer<E, Watched<S, O>> {
+        let watched = |inner| Watched { inner, observer: observer.clone() };
+        Consumer {
+            stages: self.stages.into_iter().map(watched).collect(),
+            sharing: self.sharing,
+            options: self.options,
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Closing while producers claim.
+
+use loom::thread;
+
+use super::super::sequencer::Sequencer;
+use super::{DisruptorBuilder, Watched, check, drain, poller, running};
+
+/// Invariant: what was accepted is what is drained, neither more nor less.
+#[test]
+fn closing_drains_exactly_what_was_accepted() {
+    check(3, || {
+        let disruptor = running(DisruptorBuilder::new().multi_producer(), 2);
+        let mut poller = poller(&disruptor.ring, &[]);
+        let mut producer = disruptor.producer();
+        let publishing = thread::spawn(move || {
+            let results =
+                [1, 2].map(|value| producer.publish_event(|event: &mut Watched, _| event.write(value)));
+            results.iter().filter(|result| result.is_ok()).count()
+        });
+        let control = &disruptor.ring.control;
+        control.close();
+        control.finish_at(disruptor.ring.sequencer.close());
+        let drained = drain(&mut poller, usize::MAX);
+        assert_eq!(drained.len(), publishing.join().expect("the producer is done"));
+    });
+}
+
+/// Invariant: a single producer that lives elsewhere and the closing disruptor agree on the end.
+#[test]
+fn closing_agrees_with_the_single_producer() {
+    check(3, || {
+        let mut disruptor = running(DisruptorBuilder::new().single_producer(), 2);
+        let mut poller = poller(&disruptor.ring, &[]);
+        let mut producer = disruptor.take_producer().expect("it is there");
+        let publishing = thread::spawn(move || {
+            let results =
+                [1, 2].map(|value| producer.publish_event(|event: &mut Watched, _| event.write(value)));
+            results.iter().filter(|result| result.is_ok()).count()
+        });
+        disruptor.ring.control.close();
+        let drained = drain(&mut poller, usize::MAX);
+        assert_eq!(drained.len(), publishing.join().expect("the producer is done"));
+    });
+}

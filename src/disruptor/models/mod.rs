@@ -1,0 +1,96 @@
+//! Loom models: every interleaving of a protocol at its smallest size. One file per protocol.
+//!
+//! Run them with `RUSTFLAGS="--cfg loom" cargo test --release --lib models`. Events carry a loom
+//! cell, so that a slot which two threads touch without order is a failure by itself; a lost wake-up
+//! is a deadlock, which loom reports too.
+
+#![allow(unsafe_code, reason = "loom's cell stands in for the event's memory")]
+
+mod close;
+mod event_count;
+mod join_leave;
+mod multi;
+mod poison;
+mod pool;
+mod single;
+
+use std::sync::Arc;
+
+use super::builder::DisruptorBuilder;
+use super::control::Phase;
+use super::disruptor::Disruptor;
+use super::error::PollError;
+use super::gate::Gate;
+use super::poller::EventPoller;
+use super::ring::Ring;
+use super::sequencer::{ProducerKind, Sequencer};
+use super::wait_strategies::BlockingWaitStrategy;
+
+/// An event in which loom notices every unordered access.
+struct Watched(loom::cell::UnsafeCell<u64>);
+
+// SAFETY: the cell only tells loom of the accesses; that they are ordered is what is being proved.
+unsafe impl Sync for Watched {}
+
+impl Default for Watched {
+    fn default() -> Self {
+        Self(loom::cell::UnsafeCell::new(u64::MAX))
+    }
+}
+
+impl Watched {
+    fn write(&mut self, value: u64) {
+        // SAFETY: the exclusive borrow, whose order loom checks.
+        self.0.with_mut(|event| unsafe { *event = value });
+    }
+
+    fn read(&self) -> u64 {
+        // SAFETY: the shared borrow, whose order loom checks.
+        self.0.with(|event| unsafe { *event })
+    }
+}
+
+type Poller<P> = EventPoller<Watched, P, BlockingWaitStrategy>;
+
+/// Runs `model` under every interleaving with at most `bound` preemptions, or as many as
+/// `LOOM_MAX_PREEMPTIONS` says.
+fn check(bound: usize, model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound.get_or_insert(bound);
+    builder.check(model);
+}
+
+/// A disruptor that counts as running; its consumers run on the model's own threads.
+fn running<P: ProducerKind>(
+    builder: DisruptorBuilder<P>,
+    slots: usize,
+) -> Disruptor<Watched, P, BlockingWaitStrategy> {
+    let disruptor = builder.buffer_size(slots).build().expect("the size is right");
+    disruptor.ring.control.enter(Phase::Running);
+    disruptor
+}
+
+/// A poller behind the consumers with these gates, made on whichever thread asks for it.
+fn poller<P: ProducerKind>(
+    ring: &Arc<Ring<Watched, P, BlockingWaitStrategy>>,
+    behind: &[&Poller<P>],
+) -> Poller<P> {
+    let gate = Arc::new(Gate::new("poller".into()));
+    ring.control.gates.join(&gate, || ring.sequencer.claimed());
+    ring.control.catch_up(&gate);
+    let upstream = behind.iter().map(|poller| Arc::clone(&poller.gate)).collect();
+    EventPoller::new(Arc::clone(ring), gate, upstream)
+}
+
+/// What the poller gets until it has `count` events or the disruptor ends.
+fn drain<P: ProducerKind>(poller: &mut Poller<P>, count: usize) -> Vec<u64> {
+    let mut got = Vec::new();
+    while got.len() < count {
+        match poller.wait(None) {
+            Ok(batch) => got.extend(batch.iter().map(|(_, event)| event.read())),
+            Err(PollError::Idle) => unreachable!("a wait without a timeout ends with an event"),
+            Err(_) => break,
+        }
+    }
+    got
+}

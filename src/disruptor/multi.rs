@@ -1,0 +1,200 @@
+//! The sequencer of a ring with several producers.
+//!
+//! A claim is one addition to a shared counter; a publication is one stamp per slot, the lap of the
+//! ring that the slot is in. Consumers read the stamps and never the counter, so they leave the
+//! line alone that producers contend for. Every claimed slot gets a stamp in the end, published or
+//! skipped, so that a stamp is never older than one lap and 31 bits of lap are enough.
+//! Source: LMAX `MultiProducerSequencer`, with a closed bit and a skip bit of our own.
+
+use std::ops::Range;
+
+use crossbeam_utils::CachePadded;
+
+use super::error::ClaimError;
+use super::room::{Room, SEQUENCE_MAX};
+use super::sequencer::{ClaimSize, Sequencer};
+use super::sync::{AtomicU32, AtomicU64, Ordering};
+use super::wait::Watch;
+
+pub struct MultiSequencer {
+    /// Everything below is claimed; `CLOSED` says that it stays so.
+    claim: CachePadded<AtomicU64>,
+    /// By slot, the lap that was last published or skipped there.
+    stamps: Box<[AtomicU32]>,
+    /// The end of the newest skip, so that rings without skips pay one comparison a batch.
+    newest_skip: CachePadded<AtomicU64>,
+    lap_shift: u32,
+}
+
+/// In `claim`: the ring is closed. Claims that were made before count.
+const CLOSED: u64 = 1 << 63;
+/// In a stamp: the slot is to be passed over.
+pub(crate) const SKIPPED: u32 = 1 << 31;
+
+pub(crate) struct MultiLocal {
+    /// Slots below are free, as far as this producer knows.
+    limit: u64,
+}
+
+impl MultiSequencer {
+    fn lap(&self, sequence: u64) -> u32 {
+        (sequence >> self.lap_shift) as u32 & !SKIPPED
+    }
+
+    fn stamp(&self, sequence: u64) -> &AtomicU32 {
+        &self.stamps[sequence as usize & (self.stamps.len() - 1)]
+    }
+
+    /// The blocking claim: one addition, and then the wait for the slots that it gave.
+    #[inline]
+    fn claim_and_wait(
+        &self,
+        local: &mut MultiLocal,
+        size: u64,
+        mut room: Room<'_>,
+    ) -> Result<Range<u64>, ClaimError> {
+        // Relaxed: the consumers' releases order the reuse of slots, not the other producers.
+        let claimed = self.claim.fetch_add(size, Ordering::Relaxed);
+        if claimed & CLOSED != 0 {
+            return Err(room.control.refusal().unwrap_or(ClaimError::Closed));
+        }
+        let end = claimed + size;
+        if end > local.limit {
+            let limit = room.find_for_committed(claimed, end)?;
+            if end > SEQUENCE_MAX {
+                self.skip(local, claimed..end);
+                return Err(ClaimError::Exhausted);
+            }
+            local.limit = limit.min(SEQUENCE_MAX);
+        }
+        Ok(claimed..end)
+    }
+
+    /// The claim that may be given up: it takes nothing before there is room.
+    fn find_and_claim(
+        &self,
+        local: &mut MultiLocal,
+        size: ClaimSize,
+        mut room: Room<'_>,
+    ) -> Result<Range<u64>, ClaimError> {
+        loop {
+            // Relaxed: as in `claim_and_wait`; `Room` has the fence that joining needs.
+            let claimed = self.claim.load(Ordering::Relaxed);
+            if claimed & CLOSED != 0 {
+                return Err(room.control.refusal().unwrap_or(ClaimError::Closed));
+            }
+            // Another producer may have claimed beyond this one's limit.
+            if local.limit.saturating_sub(claimed) < size.most {
+                local.limit = room.find(claimed, claimed + size.least)?;
+            }
+            let end = claimed + size.most.min(local.limit - claimed);
+            // Relaxed: as in `claim_and_wait`.
+            if self.claim.compare_exchange_weak(claimed, end, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                return Ok(claimed..end);
+            }
+        }
+    }
+}
+
+impl Sequencer for MultiSequencer {
+    type Local = MultiLocal;
+
+    const SINGLE: bool = false;
+
+    fn new(capacity: u64, first: u64) -> Self {
+        let lap_shift = capacity.trailing_zeros();
+        // Each slot starts in the lap before the one in which it is claimed first.
+        let stamp = |slot| {
+            let laps = (first >> lap_shift) + u64::from(slot < first & (capacity - 1));
+            AtomicU32::new((laps as u32).wrapping_sub(1) & !SKIPPED)
+        };
+        Self {
+            claim: CachePadded::new(AtomicU64::new(first)),
+            stamps: (0..capacity).map(stamp).collect(),
+            newest_skip: CachePadded::new(AtomicU64::new(0)),
+            lap_shift,
+        }
+    }
+
+    fn local(&self) -> MultiLocal {
+        MultiLocal { limit: 0 }
+    }
+
+    #[inline]
+    fn claim(
+        &self,
+        local: &mut MultiLocal,
+        size: ClaimSize,
+        room: Room<'_>,
+    ) -> Result<Range<u64>, ClaimError> {
+        if size.least == size.most && room.may_commit() {
+            self.claim_and_wait(local, size.most, room)
+        } else {
+            self.find_and_claim(local, size, room)
+        }
+    }
+
+    #[inline]
+    fn publish(&self, _local: &mut MultiLocal, claimed: Range<u64>) {
+        for sequence in claimed {
+            // Release pairs with the Acquire in `available`: consumers see the event's contents.
+            self.stamp(sequence).store(self.lap(sequence), Ordering::Release);
+        }
+    }
+
+    #[cold]
+    fn skip(&self, _local: &mut MultiLocal, claimed: Range<u64>) {
+        // Relaxed: published by the stamps below.
+        self.newest_skip.fetch_max(claimed.end, Ordering::Relaxed);
+        for sequence in claimed {
+            // Release pairs with the Acquire in `available`: who sees the stamp sees `newest_skip`.
+            self.stamp(sequence).store(self.lap(sequence) | SKIPPED, Ordering::Release);
+        }
+    }
+
+    #[inline]
+    fn available(&self, from: u64, to: u64) -> u64 {
+        // A slot further on than one lap would be read under the wrong sequence.
+        let to = to.min(from + self.stamps.len() as u64);
+        let mut sequence = from;
+        // Acquire pairs with the Release in `publish` and `skip`.
+        while sequence < to && self.stamp(sequence).load(Ordering::Acquire) & !SKIPPED == self.lap(sequence) {
+            sequence += 1;
+        }
+        sequence
+    }
+
+    fn watch(&self, sequence: u64) -> Watch<'_> {
+        Watch::Stamp { stamp: self.stamp(sequence), lap: self.lap(sequence) }
+    }
+
+    fn claimed(&self) -> u64 {
+        // Acquire orders nothing that the fence in `Gates::join` does not; it is for the reader.
+        self.claim.load(Ordering::Acquire) & !CLOSED
+    }
+
+    fn close(&self) -> u64 {
+        // AcqRel: the claims below the result were made before, and those after see the bit.
+        self.claim.fetch_or(CLOSED, Ordering::AcqRel) & !CLOSED
+    }
+
+    fn prepare_discards(&self) {}
+
+    fn discard(&self, sequence: u64) {
+        // Relaxed for both: the discarding consumer's release of `sequence` publishes them, and
+        // consumers beside it that still read the stamp find the same lap in it.
+        self.newest_skip.fetch_max(sequence + 1, Ordering::Relaxed);
+        self.stamp(sequence).store(self.lap(sequence) | SKIPPED, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn has_skips(&self, from: u64) -> bool {
+        // Relaxed: published by the stamp or the gate that let the caller get here.
+        self.newest_skip.load(Ordering::Relaxed) > from
+    }
+
+    fn is_skipped(&self, sequence: u64) -> bool {
+        // Relaxed: as in `has_skips`.
+        self.stamp(sequence).load(Ordering::Relaxed) == self.lap(sequence) | SKIPPED
+    }
+}

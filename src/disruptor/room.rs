@@ -1,0 +1,156 @@
+//! The slow path of every claim: finding out how far a producer may go, and waiting for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::control::{Control, Phase};
+use super::error::ClaimError;
+use super::gate::{Gate, GateCache};
+use crate::base::deadline::Deadline;
+
+/// How long a claim may wait for a full ring.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Patience {
+    /// Not at all.
+    Try,
+    /// Until the deadline, which is the timeout from when the claim began.
+    Until(Deadline, Duration),
+    /// Until there is room or the disruptor ends.
+    Forever,
+}
+
+/// The end of all sequences: 2^62, so that a counter never reaches the bit that marks a closed ring.
+pub(crate) const SEQUENCE_MAX: u64 = 1 << 62;
+
+/// What a producer needs in order to find room.
+pub(crate) struct Room<'a> {
+    pub(crate) control: &'a Control,
+    pub(crate) gates: &'a mut GateCache,
+    pub(crate) patience: Patience,
+}
+
+/// The view of the gates at one look.
+struct Look {
+    /// The producer may claim up to here.
+    limit: u64,
+    /// The gate that sets the limit, unless every consumer has kept up.
+    slowest: Option<Arc<Gate>>,
+    /// Where that gate stood.
+    stood_at: u64,
+}
+
+impl Room<'_> {
+    /// Whether a claim may be made that cannot be taken back, because it is sure to get its room
+    /// unless the disruptor ends.
+    #[inline]
+    pub(crate) fn may_commit(&self) -> bool {
+        matches!(self.patience, Patience::Forever)
+            && self.control.is_running()
+            && !self.control.on_consumer_thread()
+    }
+
+    /// The limit up to which slots may be claimed, at least `end`, for a producer (or a ring of
+    /// producers) that has claimed everything below `claimed` and nothing that it could not undo.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn find(&mut self, claimed: u64, end: u64) -> Result<u64, ClaimError> {
+        if let Some(refusal) = self.control.refusal() {
+            return Err(refusal);
+        }
+        if end > SEQUENCE_MAX {
+            return Err(ClaimError::Exhausted);
+        }
+        let mut looks = 0;
+        let mut last_seen = None;
+        loop {
+            let look = self.look(claimed);
+            if end <= look.limit && (looks == 0 || self.is_worth_going_on(claimed, &look, last_seen)) {
+                return Ok(look.limit.min(SEQUENCE_MAX));
+            }
+            if let Some(refusal) = self.control.refusal() {
+                return Err(refusal);
+            }
+            if end > look.limit {
+                self.give_up(end, &look)?;
+            }
+            last_seen = Some(look.stood_at);
+            self.pass_time(looks, &look);
+            looks = looks.saturating_add(1);
+        }
+    }
+
+    /// The limit for a claim that was made up to `end` and cannot be undone: it waits even while
+    /// the ring closes, since closing counts it in, and gives up only when nothing is drained.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn find_for_committed(&mut self, claimed: u64, end: u64) -> Result<u64, ClaimError> {
+        let mut looks = 0;
+        loop {
+            let look = self.look(claimed);
+            if end <= look.limit {
+                return Ok(look.limit);
+            }
+            if self.control.phase() >= Phase::Halted {
+                return Err(self.control.refusal().unwrap_or(ClaimError::Closed));
+            }
+            self.pass_time(looks, &look);
+            looks = looks.saturating_add(1);
+        }
+    }
+
+    fn look(&mut self, claimed: u64) -> Look {
+        let mut slowest = None;
+        // The bound by the own claim is load-bearing: it keeps a producer with an old list from
+        // running past a consumer that joins at the claimed sequence.
+        let mut stood_at = claimed;
+        for gate in self.gates.refresh(&self.control.gates) {
+            let sequence = gate.sequence();
+            if sequence < stood_at {
+                stood_at = sequence;
+                slowest = Some(Arc::clone(gate));
+            }
+        }
+        Look { limit: stood_at + self.control.capacity, slowest, stood_at }
+    }
+
+    /// After a wait, going on at the first free slot would stop again at once, and have producer
+    /// and consumer pull one cache line to and fro. An eighth of the ring is worth a start, and so
+    /// is any room if the consumer does not move.
+    fn is_worth_going_on(&self, claimed: u64, look: &Look, last_seen: Option<u64>) -> bool {
+        look.limit - claimed >= self.control.capacity / 8 || last_seen == Some(look.stood_at)
+    }
+
+    fn give_up(&self, end: u64, look: &Look) -> Result<(), ClaimError> {
+        let missing = end - look.limit;
+        let slowest =
+            || look.slowest.as_ref().map_or_else(|| Arc::from("none"), |gate| Arc::clone(&gate.name));
+        match self.patience {
+            Patience::Try => return Err(ClaimError::Full { missing, slowest: slowest() }),
+            Patience::Until(deadline, timeout) if deadline.has_passed() => {
+                return Err(ClaimError::TimedOut { timeout, missing, slowest: slowest() });
+            }
+            Patience::Until(..) | Patience::Forever => {}
+        }
+        match self.control.phase() {
+            Phase::Fresh => Err(ClaimError::NotStarted),
+            Phase::Stepping => Err(ClaimError::WouldDeadlock),
+            _ if self.control.on_consumer_thread() => Err(ClaimError::WouldDeadlock),
+            _ => Ok(()),
+        }
+    }
+
+    fn pass_time(&self, looks: u32, look: &Look) {
+        // Without a slowest consumer the whole ring is free, and no claim waits.
+        let Some(slowest) = &look.slowest else { return };
+        self.control.producer_wait.pass_time(looks, || {
+            let remaining = match self.patience {
+                Patience::Until(deadline, _) => deadline.remaining(),
+                Patience::Try | Patience::Forever => None,
+            };
+            let phase = self.control.phase();
+            slowest
+                .moved
+                .wait(|| slowest.sequence() != look.stood_at || self.control.phase() != phase, remaining);
+        });
+    }
+}

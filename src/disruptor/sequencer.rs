@@ -1,0 +1,100 @@
+//! What a kind of producer must know: how to claim slots, and how to tell consumers of them.
+
+use std::ops::Range;
+
+use super::error::ClaimError;
+use super::multi::MultiSequencer;
+use super::room::Room;
+use super::single::SingleSequencer;
+use super::wait::Watch;
+
+/// Whether a ring has one producer or several: [`SingleProducer`] or [`MultiProducer`].
+pub trait ProducerKind: sealed::Sealed + Send + Sync + 'static {
+    #[doc(hidden)]
+    #[allow(private_bounds, reason = "the trait is sealed; how a ring counts is nobody else's business")]
+    type Sequencer: Sequencer;
+}
+
+/// One producer, which cannot be cloned: a claim touches nothing that is shared.
+#[derive(Debug)]
+pub enum SingleProducer {}
+
+/// Any number of producers, cloned from each other: a claim is one atomic addition.
+#[derive(Debug)]
+pub enum MultiProducer {}
+
+impl ProducerKind for SingleProducer {
+    type Sequencer = SingleSequencer;
+}
+
+impl ProducerKind for MultiProducer {
+    type Sequencer = MultiSequencer;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::SingleProducer {}
+    impl Sealed for super::MultiProducer {}
+}
+
+/// How many slots a claim wants: at least `least`, and up to `most` if they are free at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClaimSize {
+    pub(crate) least: u64,
+    pub(crate) most: u64,
+}
+
+/// The counters of a ring. One file per kind of producer.
+///
+/// Sequences are exclusive counters: "published up to 5" means that 0 to 4 can be read.
+pub(crate) trait Sequencer: Send + Sync + 'static {
+    /// What a producer keeps to itself.
+    type Local: Send + 'static;
+
+    /// Whether there is only one producer, which may be in the user's hands.
+    const SINGLE: bool;
+
+    fn new(capacity: u64, first: u64) -> Self;
+
+    /// The private half of a new producer.
+    fn local(&self) -> Self::Local;
+
+    /// Takes slots. They are the caller's until it hands them to `publish` or `skip`.
+    fn claim(
+        &self,
+        local: &mut Self::Local,
+        size: ClaimSize,
+        room: Room<'_>,
+    ) -> Result<Range<u64>, ClaimError>;
+
+    /// Lets consumers read `claimed`, which the caller has written.
+    fn publish(&self, local: &mut Self::Local, claimed: Range<u64>);
+
+    /// Gives `claimed` up: no consumer gets to see it.
+    fn skip(&self, local: &mut Self::Local, claimed: Range<u64>);
+
+    /// The end of what can be read from `from` on, as far as `to` at least, if there is so much.
+    /// The writes below it have happened before.
+    fn available(&self, from: u64, to: u64) -> u64;
+
+    /// What changes when `sequence` is published.
+    fn watch(&self, sequence: u64) -> Watch<'_>;
+
+    /// The end of what has been claimed, where a consumer that joins now starts.
+    fn claimed(&self) -> u64;
+
+    /// Refuses all later claims; the result is where the accepted events end.
+    fn close(&self) -> u64;
+
+    /// Makes `discard` possible. Allocates, so it is called before events flow.
+    fn prepare_discards(&self);
+
+    /// Marks `sequence` as skipped, on behalf of a consumer that has not released it yet.
+    fn discard(&self, sequence: u64);
+
+    /// Whether some sequence at or above `from` is marked as skipped. May say yes in vain.
+    fn has_skips(&self, from: u64) -> bool;
+
+    /// Whether `sequence`, which is published and unreleased, is marked as skipped.
+    fn is_skipped(&self, sequence: u64) -> bool;
+}

@@ -1,0 +1,135 @@
+//! The sequencer of a ring with one producer.
+//!
+//! The claim is private arithmetic: `next` and `limit` belong to the producer, and a claim that is
+//! not published was never visible, so there is nothing to take back. Consumers see one counter.
+//! Source: LMAX `SingleProducerSequencer`, without its store of claimed values into the cursor.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use crossbeam_utils::CachePadded;
+
+use super::error::ClaimError;
+use super::room::Room;
+use super::sequencer::{ClaimSize, Sequencer};
+use super::sync::{AtomicU64, Ordering};
+use super::wait::Watch;
+
+pub struct SingleSequencer {
+    /// Everything below is published.
+    cursor: CachePadded<AtomicU64>,
+    capacity: u64,
+    first: u64,
+    discards: OnceLock<Discards>,
+}
+
+/// The events that a consumer hid from those behind it.
+struct Discards {
+    /// The end of the newest discard, so that rings without discards pay one comparison a batch.
+    newest: AtomicU64,
+    /// By slot, the discarded sequence plus one.
+    marks: Box<[AtomicU64]>,
+}
+
+pub(crate) struct SingleLocal {
+    /// The next sequence to publish.
+    next: u64,
+    /// Slots below are free. Between claims it is at least `next`.
+    limit: u64,
+}
+
+impl Sequencer for SingleSequencer {
+    type Local = SingleLocal;
+
+    const SINGLE: bool = true;
+
+    fn new(capacity: u64, first: u64) -> Self {
+        Self { cursor: CachePadded::new(AtomicU64::new(first)), capacity, first, discards: OnceLock::new() }
+    }
+
+    fn local(&self) -> SingleLocal {
+        SingleLocal { next: self.first, limit: self.first }
+    }
+
+    #[inline]
+    fn claim(
+        &self,
+        local: &mut SingleLocal,
+        size: ClaimSize,
+        mut room: Room<'_>,
+    ) -> Result<Range<u64>, ClaimError> {
+        let next = local.next;
+        if local.limit - next < size.most {
+            local.limit = room.find(next, next + size.least)?;
+        }
+        Ok(next..next + size.most.min(local.limit - next))
+    }
+
+    #[inline]
+    fn publish(&self, local: &mut SingleLocal, claimed: Range<u64>) {
+        debug_assert_eq!(claimed.start, local.next, "a single producer publishes in order");
+        local.next = claimed.end;
+        // Release pairs with the Acquire in `available`: consumers see the events' contents.
+        self.cursor.store(claimed.end, Ordering::Release);
+    }
+
+    #[inline]
+    fn skip(&self, _local: &mut SingleLocal, _claimed: Range<u64>) {}
+
+    #[inline]
+    fn available(&self, from: u64, _to: u64) -> u64 {
+        // Relaxed for the look that fails, which is most of them.
+        if self.cursor.load(Ordering::Relaxed) <= from {
+            return from;
+        }
+        // Acquire pairs with the Release in `publish`.
+        self.cursor.load(Ordering::Acquire)
+    }
+
+    fn watch(&self, _sequence: u64) -> Watch<'_> {
+        Watch::Cursor(&self.cursor)
+    }
+
+    fn claimed(&self) -> u64 {
+        // Acquire pairs with the Release in `publish`: who joins here may follow other consumers.
+        self.cursor.load(Ordering::Acquire)
+    }
+
+    fn close(&self) -> u64 {
+        self.claimed()
+    }
+
+    fn prepare_discards(&self) {
+        self.discards.get_or_init(|| Discards {
+            newest: AtomicU64::new(0),
+            marks: (0..self.capacity).map(|_| AtomicU64::new(0)).collect(),
+        });
+    }
+
+    fn discard(&self, sequence: u64) {
+        if let Some(discards) = self.discards.get() {
+            // Relaxed for both: the discarding consumer's release of `sequence` publishes them.
+            discards.newest.fetch_max(sequence + 1, Ordering::Relaxed);
+            discards.mark(sequence).store(sequence + 1, Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    fn has_skips(&self, from: u64) -> bool {
+        // Relaxed: as in `discard`.
+        self.discards.get().is_some_and(|discards| discards.newest.load(Ordering::Relaxed) > from)
+    }
+
+    fn is_skipped(&self, sequence: u64) -> bool {
+        // Relaxed: as in `discard`.
+        self.discards
+            .get()
+            .is_some_and(|discards| discards.mark(sequence).load(Ordering::Relaxed) == sequence + 1)
+    }
+}
+
+impl Discards {
+    fn mark(&self, sequence: u64) -> &AtomicU64 {
+        &self.marks[sequence as usize & (self.marks.len() - 1)]
+    }
+}
