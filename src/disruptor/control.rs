@@ -88,20 +88,20 @@ impl Control {
 
     #[inline]
     pub(crate) fn phase(&self) -> Phase {
-        // Relaxed: it only moves forward, nothing is published through it, and a claim that misses
-        // the last move is one that was made before it.
-        PHASES[self.phase.load(Ordering::Relaxed) as usize]
+        // Acquire pairs with the Release in `enter`: who sees the phase finds the failure behind it.
+        PHASES[self.phase.load(Ordering::Acquire) as usize]
     }
 
     #[inline]
     pub(crate) fn is_running(&self) -> bool {
-        // Relaxed: as in `phase`.
+        // Relaxed: nothing is read on its word, and a claim that misses the last move of the phase
+        // is one that was made before it.
         self.phase.load(Ordering::Relaxed) == Phase::Running as u8
     }
 
     /// Moves on to `phase`, unless it is there or further already; says whether it moved.
     pub(crate) fn enter(&self, phase: Phase) -> bool {
-        // Release pairs with nothing by itself: the gates' lock orders this before the stop below.
+        // Release pairs with the Acquire in `phase`.
         self.phase.fetch_max(phase as u8, Ordering::Release) < phase as u8
     }
 

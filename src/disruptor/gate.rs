@@ -76,15 +76,15 @@ impl Gate {
 
     #[inline]
     pub(crate) fn end(&self) -> u64 {
-        // Relaxed: it only falls, nothing is published through it, and whoever lowers it rings all bells.
-        self.end.load(Ordering::Relaxed)
+        // Acquire pairs with the Release in `end_at`: who is told to stop sees why.
+        self.end.load(Ordering::Acquire)
     }
 
     /// Has the consumer stop at `end`, or earlier if it was told so before. Wakes nobody: the
     /// consumer may sleep on any bell, so the caller rings them all.
     pub(crate) fn end_at(&self, end: u64) {
-        // Relaxed: as in `end`.
-        self.end.fetch_min(end, Ordering::Relaxed);
+        // Release pairs with the Acquire in `end`.
+        self.end.fetch_min(end, Ordering::Release);
     }
 
     pub(crate) fn count_batch(&self) {

@@ -74,7 +74,7 @@ impl Room<'_> {
                 self.give_up(end, &look)?;
             }
             last_seen = Some(look.stood_at);
-            self.pass_time(looks, &look);
+            self.pass_time(looks, &look, Phase::Closed);
             looks = looks.saturating_add(1);
         }
     }
@@ -93,7 +93,7 @@ impl Room<'_> {
             if self.control.phase() >= Phase::Halted {
                 return Err(self.control.refusal().unwrap_or(ClaimError::Closed));
             }
-            self.pass_time(looks, &look);
+            self.pass_time(looks, &look, Phase::Halted);
             looks = looks.saturating_add(1);
         }
     }
@@ -139,7 +139,8 @@ impl Room<'_> {
         }
     }
 
-    fn pass_time(&self, looks: u32, look: &Look) {
+    /// Passes a little time, or sleeps until the slowest consumer moves or the phase is `last`.
+    fn pass_time(&self, looks: u32, look: &Look, last: Phase) {
         // Without a slowest consumer the whole ring is free, and no claim waits.
         let Some(slowest) = &look.slowest else { return };
         self.control.producer_wait.pass_time(looks, || {
@@ -147,10 +148,9 @@ impl Room<'_> {
                 Patience::Until(deadline, _) => deadline.remaining(),
                 Patience::Try | Patience::Forever => None,
             };
-            let phase = self.control.phase();
             slowest
                 .moved
-                .wait(|| slowest.sequence() != look.stood_at || self.control.phase() != phase, remaining);
+                .wait(|| slowest.sequence() != look.stood_at || self.control.phase() >= last, remaining);
         });
     }
 }
