@@ -81,7 +81,9 @@ fn the_made_up_flow_is_what_the_book_makes_of_its_lines() {
         let step = step.expect("the flow has no file to fail on");
         let message = parse_message(&step.line).expect("the flow writes valid messages");
         book.apply(&message);
-        assert_eq!(Some(book.top()), step.reference, "after {message}");
+        let top = book.top();
+        assert_eq!(Some(top), step.reference, "after {message}");
+        assert!(top.bid.price < top.ask.price || top.ask.size == 0, "crossed after {message}");
     }
     assert_eq!(book, flow.book());
 }
@@ -195,6 +197,8 @@ fn a_garbled_message_is_refused_with_its_line_and_field() {
         ("-1,4,12,20,5851000,-1", "m.csv:3: time \"-1\" is not seconds".into()),
         ("1,6,12,20,5851000,-1", "m.csv:3: type \"6\" is not one of 1, 2, 3, 4 and 5".into()),
         ("1,4,-2,20,5851000,-1", "m.csv:3: order_id \"-2\" is not an integer of 0".into()),
+        ("1,4,,20,5851000,-1", "m.csv:3: order_id \"\" is not an integer of 0".into()),
+        (".5,4,12,20,5851000,-1", "m.csv:3: time \".5\" is not seconds".into()),
         ("1,4,12,abc,5851000,-1", "m.csv:3: size \"abc\" is not a positive integer".into()),
         ("1,4,12,0,5851000,-1", "m.csv:3: size \"0\" is not a positive integer".into()),
         ("1,4,12,+2,5851000,-1", "m.csv:3: size \"+2\" is not a positive integer".into()),
