@@ -136,8 +136,9 @@ impl TryEventHandler<Event> for Journal {
         self.stats.batch(size);
     }
 
-    fn on_shutdown(&mut self) {
+    fn on_shutdown(&mut self) -> Result<(), HandlerError> {
         let _ = self.results.journal.set(self.stats.clone());
+        Ok(())
     }
 }
 

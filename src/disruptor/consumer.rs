@@ -42,32 +42,29 @@ pub(super) enum Sharing {
 pub(super) struct Options<E> {
     pub(super) name: Option<Arc<str>>,
     pub(super) cpus: Vec<CpuId>,
-    pub(super) batch_max: u64,
+    pub(super) batch_max: Option<u64>,
     pub(super) exceptions: Option<Arc<dyn ExceptionHandler<E>>>,
 }
-
-/// A worker takes at most so many events at once, so that the others find some too.
-const POOL_BATCH_MAX: u64 = 64;
 
 impl<E> Consumer<E, ()> {
     /// One thread that reads events.
     pub fn reading<H: EventHandler<E>>(handler: H) -> Consumer<E, Ready<Reading<H>>> {
-        Consumer::new(vec![Ready(Reading(handler))], Sharing::All, u64::MAX)
+        Consumer::new(vec![Ready(Reading(handler))], Sharing::All)
     }
 
     /// One thread that changes events.
     pub fn modifying<H: EventHandlerMut<E>>(handler: H) -> Consumer<E, Ready<Modifying<H>>> {
-        Consumer::new(vec![Ready(Modifying(handler))], Sharing::All, u64::MAX)
+        Consumer::new(vec![Ready(Modifying(handler))], Sharing::All)
     }
 
     /// One thread that reads events in slices.
     pub fn batches<H: BatchHandler<E>>(handler: H) -> Consumer<E, Ready<Batches<H>>> {
-        Consumer::new(vec![Ready(Batches(handler))], Sharing::All, u64::MAX)
+        Consumer::new(vec![Ready(Batches(handler))], Sharing::All)
     }
 
     /// One thread whose handler may return errors and release events early.
     pub fn fallible<H: TryEventHandler<E>>(handler: H) -> Consumer<E, Ready<Fallible<H>>> {
-        Consumer::new(vec![Ready(Fallible(handler))], Sharing::All, u64::MAX)
+        Consumer::new(vec![Ready(Fallible(handler))], Sharing::All)
     }
 
     /// One thread whose handler may ask for its batch to begin again, as often as `strategy` lets it.
@@ -76,13 +73,13 @@ impl<E> Consumer<E, ()> {
         H: RewindableEventHandler<E>,
         R: RewindStrategy,
     {
-        Consumer::new(vec![Ready(Rewindable::new(handler, strategy))], Sharing::All, u64::MAX)
+        Consumer::new(vec![Ready(Rewindable::new(handler, strategy))], Sharing::All)
     }
 
     /// One thread per handler; each event goes to one of them, whichever is free. Source: LMAX 3.4
     /// `WorkerPool`.
     pub fn workers<H: EventHandlerMut<E>>(handlers: Vec<H>) -> Consumer<E, Ready<Modifying<H>>> {
-        Consumer::new(handlers.into_iter().map(Modifying).map(Ready).collect(), Sharing::Pool, POOL_BATCH_MAX)
+        Consumer::new(handlers.into_iter().map(Modifying).map(Ready).collect(), Sharing::Pool)
     }
 
     /// One thread per handler; events with the same key go to the same handler, in order. Every
@@ -95,7 +92,7 @@ impl<E> Consumer<E, ()> {
     {
         let count = handlers.len() as u64;
         let partition = |(index, handler)| Ready(Partition { handler, key: key.clone(), index, count });
-        Consumer::new((0..).zip(handlers).map(partition).collect(), Sharing::All, u64::MAX)
+        Consumer::new((0..).zip(handlers).map(partition).collect(), Sharing::All)
     }
 
     /// One thread that reads events with a state made on it, which need not be `Send`.
@@ -104,13 +101,13 @@ impl<E> Consumer<E, ()> {
         I: FnOnce() -> T + Send + 'static,
         F: FnMut(&mut T, &E, u64, bool) + Send + 'static,
     {
-        Consumer::new(vec![WithState { init, on_event }], Sharing::All, u64::MAX)
+        Consumer::new(vec![WithState { init, on_event }], Sharing::All)
     }
 }
 
 impl<E, S> Consumer<E, S> {
-    fn new(stages: Vec<S>, sharing: Sharing, batch_max: u64) -> Self {
-        let options = Options { name: None, cpus: Vec::new(), batch_max, exceptions: None };
+    fn new(stages: Vec<S>, sharing: Sharing) -> Self {
+        let options = Options { name: None, cpus: Vec::new(), batch_max: None, exceptions: None };
         Self { stages, sharing, options }
     }
 
@@ -127,9 +124,12 @@ impl<E, S> Consumer<E, S> {
         self
     }
 
-    /// Takes at most `events` at once, at least 1. The default is no bound, and 64 for workers.
+    /// Takes at most `events` at once, at least 1.
+    ///
+    /// A batch is let go as a whole, so the default is a quarter of the ring: producers and followers
+    /// get on before it is all done. For workers it is 64 at most, so that others find some too.
     pub fn max_batch(mut self, events: usize) -> Self {
-        self.options.batch_max = events.max(1) as u64;
+        self.options.batch_max = Some(events.max(1) as u64);
         self
     }
 

@@ -25,6 +25,10 @@ use super::stats::{Monitor, Stats};
 use super::stepper::Stepper;
 use super::sync::AtomicU64;
 use super::wait::WaitStrategy;
+use super::wait_strategies::BlockingWaitStrategy;
+
+/// A worker takes at most so many events at once, unless it is told otherwise.
+const POOL_BATCH_MAX: u64 = 64;
 
 type GateList = Arc<[Arc<Gate>]>;
 
@@ -33,7 +37,7 @@ type GateList = Arc<[Arc<Gate>]>;
 /// Its life: add consumers, [`start`](Self::start), publish, [`shutdown`](Self::shutdown). Consumers
 /// and pollers may be added and removed while events flow. Dropping it shuts it down, and waits.
 /// Source: LMAX `Disruptor`.
-pub struct Disruptor<E, P: ProducerKind, W: WaitStrategy> {
+pub struct Disruptor<E, P: ProducerKind = MultiProducer, W: WaitStrategy = BlockingWaitStrategy> {
     pub(super) ring: Arc<Ring<E, P, W>>,
     /// The built-in producer, unless it was taken out.
     pub(super) producer: Option<RingBuffer<E, P, W>>,
@@ -206,6 +210,11 @@ impl<E: Send + 'static, P: ProducerKind, W: WaitStrategy> Disruptor<E, P, W> {
         let (upstream, gates) = self.join(name, access, follows, stages.len());
         let first = gates.iter().map(|gate| gate.sequence()).max().unwrap_or_default();
         let pool = (sharing == Sharing::Pool).then(|| Arc::new(CachePadded::new(AtomicU64::new(first))));
+        let quarter = (self.ring.control.capacity / 4).max(1);
+        let batch_max = options.batch_max.unwrap_or(match sharing {
+            Sharing::All => quarter,
+            Sharing::Pool => quarter.min(POOL_BATCH_MAX),
+        });
         let exceptions =
             options.exceptions.unwrap_or_else(|| Arc::new(self.policy) as Arc<dyn ExceptionHandler<E>>);
         let launches = stages.into_iter().zip(gates.iter()).enumerate().map(|(index, (stage, gate))| {
@@ -214,7 +223,7 @@ impl<E: Send + 'static, P: ProducerKind, W: WaitStrategy> Disruptor<E, P, W> {
                 gate: Arc::clone(gate),
                 upstream: Arc::clone(&upstream),
                 pool: pool.clone(),
-                batch_max: options.batch_max,
+                batch_max,
                 exceptions: Arc::clone(&exceptions),
             };
             let make = move || Box::new(Processor::new(position, stage.into_stage())) as Box<dyn Runner>;

@@ -121,7 +121,7 @@ pub enum StartError {
         other: Arc<str>,
     },
     /// The system gave no thread.
-    #[error("no thread for consumer `{name}`")]
+    #[error("no thread for consumer `{name}`: {source}")]
     Spawn {
         /// The consumer's name.
         name: Arc<str>,
@@ -129,7 +129,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// The thread could not be bound to its CPU.
-    #[error("consumer `{name}` could not be pinned")]
+    #[error("consumer `{name}` could not be pinned: {source}")]
     Pin {
         /// The consumer's name.
         name: Arc<str>,
@@ -137,8 +137,8 @@ pub enum StartError {
         source: io::Error,
     },
     /// A handler failed before its first event.
-    #[error("a handler failed while starting")]
-    Handler(#[source] Failure),
+    #[error("a handler failed while starting: {0}")]
+    Handler(Failure),
 }
 
 /// Why a claim failed. The ring is unchanged in every case.
@@ -192,8 +192,8 @@ pub enum ClaimError {
     #[error("the disruptor was halted")]
     Halted,
     /// A consumer failed and the ring cannot drain.
-    #[error("the disruptor is poisoned")]
-    Poisoned(#[source] Failure),
+    #[error("the disruptor is poisoned: {0}")]
+    Poisoned(Failure),
     /// The last sequence has been used.
     #[error("the ring has used up its sequences")]
     Exhausted,
@@ -228,8 +228,8 @@ pub enum PollError {
     #[error("the disruptor was halted")]
     Halted,
     /// A consumer failed.
-    #[error("the disruptor is poisoned")]
-    Poisoned(#[source] Failure),
+    #[error("the disruptor is poisoned: {0}")]
+    Poisoned(Failure),
     /// The wait strategy never signals, so nobody would wake the waiter.
     #[error("the wait strategy does not signal; use a blocking one to be woken")]
     NeverWoken,
@@ -254,12 +254,11 @@ pub enum ShutdownError<D> {
         disruptor: Box<D>,
     },
     /// A consumer failed; what it had not consumed is lost.
-    #[error("a consumer failed, {unconsumed} events are not consumed by all")]
+    #[error("{failure}; {unconsumed} events are not consumed by all")]
     Poisoned {
         /// The first failure.
-        #[source]
         failure: Failure,
-        /// How many published events the slowest consumer had not consumed.
+        /// How many accepted events the slowest consumer had not let go.
         unconsumed: u64,
     },
     /// It was never started, although events were published.
@@ -271,7 +270,7 @@ pub enum ShutdownError<D> {
     /// It had been halted before; what was unconsumed then is lost.
     #[error("the disruptor was halted, {unconsumed} events are not consumed by all")]
     Halted {
-        /// How many published events the slowest consumer had not consumed.
+        /// How many accepted events the slowest consumer had not let go.
         unconsumed: u64,
     },
 }

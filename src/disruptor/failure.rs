@@ -118,7 +118,15 @@ impl fmt::Display for Failure {
     }
 }
 
-impl Error for Failure {}
+impl Error for Failure {
+    /// The handler's own error; a panic has none.
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.0.cause {
+            FailureCause::Error(error) => Some(&**error),
+            FailureCause::Panic(_) => None,
+        }
+    }
+}
 
 /// What to do about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

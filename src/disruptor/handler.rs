@@ -6,42 +6,50 @@
 use super::failure::HandlerError;
 use super::gate::Gate;
 
-/// The hooks that every handler has.
+/// The hooks that every handler has; those of a fallible handler return `Result<(), HandlerError>`.
 macro_rules! hooks {
     () => {
+        hooks!((), ());
+    };
+    ($result:ty, $ok:expr) => {
         /// Called before a batch: `size` events follow, and `depth` were seen waiting, at least
         /// `size`.
         fn on_batch_start(&mut self, _size: u64, _depth: u64) {}
 
         /// Called once on the handler's thread, before the first event and before `start()` returns.
-        fn on_start(&mut self) {}
+        fn on_start(&mut self) -> $result {
+            $ok
+        }
 
         /// Called once on the handler's thread, after the last event.
-        fn on_shutdown(&mut self) {}
+        fn on_shutdown(&mut self) -> $result {
+            $ok
+        }
 
         /// Called when the wait strategy timed out while waiting for `sequence`.
         fn on_timeout(&mut self, _sequence: u64) {}
     };
 }
 
-/// The hooks of a handler that wraps another.
+/// The hooks of a handler that wraps another of its kind.
 macro_rules! forward_hooks {
-    ($($inner:tt)+) => {
+    ($inner:tt) => { forward_hooks!($inner, Result<(), HandlerError>); };
+    ($inner:tt, $result:ty) => {
         #[inline]
         fn on_batch_start(&mut self, size: u64, depth: u64) {
-            self.$($inner)+.on_batch_start(size, depth);
+            self.$inner.on_batch_start(size, depth);
         }
 
-        fn on_start(&mut self) {
-            self.$($inner)+.on_start();
+        fn on_start(&mut self) -> $result {
+            self.$inner.on_start()
         }
 
-        fn on_shutdown(&mut self) {
-            self.$($inner)+.on_shutdown();
+        fn on_shutdown(&mut self) -> $result {
+            self.$inner.on_shutdown()
         }
 
         fn on_timeout(&mut self, sequence: u64) {
-            self.$($inner)+.on_timeout(sequence);
+            self.$inner.on_timeout(sequence);
         }
     };
 }
@@ -49,7 +57,8 @@ pub(super) use forward_hooks;
 
 /// Reads events, one at a time, beside other readers. Source: LMAX `EventHandler`.
 pub trait EventHandler<E>: Send + 'static {
-    /// Handles one event; `end_of_batch` says that no further one is known to wait.
+    /// Handles one event. After the one with `end_of_batch`, the batch is let go: followers get it,
+    /// and producers get its slots back. So what must be done before that is done then, at the latest.
     fn on_event(&mut self, event: &E, sequence: u64, end_of_batch: bool);
     hooks!();
 }
@@ -65,7 +74,22 @@ impl<E: 'static> EventHandler<E> for Box<dyn EventHandler<E>> {
     fn on_event(&mut self, event: &E, sequence: u64, end_of_batch: bool) {
         (**self).on_event(event, sequence, end_of_batch);
     }
-    forward_hooks!(as_mut());
+
+    fn on_batch_start(&mut self, size: u64, depth: u64) {
+        (**self).on_batch_start(size, depth);
+    }
+
+    fn on_start(&mut self) {
+        (**self).on_start();
+    }
+
+    fn on_shutdown(&mut self) {
+        (**self).on_shutdown();
+    }
+
+    fn on_timeout(&mut self, sequence: u64) {
+        (**self).on_timeout(sequence);
+    }
 }
 
 /// Changes events, one at a time, while nobody else has them.
@@ -73,7 +97,8 @@ impl<E: 'static> EventHandler<E> for Box<dyn EventHandler<E>> {
 /// It must come before or after every other consumer, which `start()` checks. In a worker pool it
 /// is LMAX's `WorkHandler`, where `end_of_batch` ends the worker's share.
 pub trait EventHandlerMut<E>: Send + 'static {
-    /// Handles one event; `end_of_batch` says that no further one is known to wait.
+    /// Handles one event. After the one with `end_of_batch`, the batch is let go: followers get it,
+    /// and producers get its slots back. So what must be done before that is done then, at the latest.
     fn on_event(&mut self, event: &mut E, sequence: u64, end_of_batch: bool);
     hooks!();
 }
@@ -89,7 +114,22 @@ impl<E: 'static> EventHandlerMut<E> for Box<dyn EventHandlerMut<E>> {
     fn on_event(&mut self, event: &mut E, sequence: u64, end_of_batch: bool) {
         (**self).on_event(event, sequence, end_of_batch);
     }
-    forward_hooks!(as_mut());
+
+    fn on_batch_start(&mut self, size: u64, depth: u64) {
+        (**self).on_batch_start(size, depth);
+    }
+
+    fn on_start(&mut self) {
+        (**self).on_start();
+    }
+
+    fn on_shutdown(&mut self) {
+        (**self).on_shutdown();
+    }
+
+    fn on_timeout(&mut self, sequence: u64) {
+        (**self).on_timeout(sequence);
+    }
 }
 
 /// Reads events in slices: as many as lie side by side in memory.
@@ -111,7 +151,7 @@ impl<E, F: FnMut(&[E], u64, bool) + Send + 'static> BatchHandler<E> for F {
 pub trait TryEventHandler<E>: Send + 'static {
     /// Handles one event. An error goes to the consumer's exception handler, as a panic does.
     fn on_event(&mut self, event: &E, context: &mut EventContext<'_>) -> Result<(), HandlerError>;
-    hooks!();
+    hooks!(Result<(), HandlerError>, Ok(()));
 }
 
 impl<E, F> TryEventHandler<E> for F
@@ -138,7 +178,7 @@ impl EventContext<'_> {
         self.sequence
     }
 
-    /// Whether no further event is known to wait.
+    /// Whether the batch is let go after this event.
     pub fn is_end_of_batch(&self) -> bool {
         self.end_of_batch
     }

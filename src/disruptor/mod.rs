@@ -79,7 +79,7 @@ pub use observer::Observer;
 pub use poller::{Batch, EventPoller};
 pub use producer_wait::ProducerWait;
 pub use rewind::{RewindAfterPause, RewindAtOnce, RewindStrategy, RewindUpTo};
-pub use ring_buffer::{EventTranslator, RingBuffer};
+pub use ring_buffer::RingBuffer;
 pub use sequencer::{MultiProducer, ProducerKind, SingleProducer};
 pub use shutdown::{Drained, Halted};
 pub use stats::{ConsumerState, ConsumerStats, Monitor, Stats};

@@ -19,9 +19,10 @@ use super::control::Phase;
 use super::error::PollError;
 use super::gate::Gate;
 use super::ring::Ring;
-use super::sequencer::{ProducerKind, Sequencer};
+use super::sequencer::{MultiProducer, ProducerKind, Sequencer};
 use super::sync::{SPINS, YIELDS, spin_loop, yield_now};
 use super::wait::{WaitStrategy, Waiter};
+use super::wait_strategies::BlockingWaitStrategy;
 use crate::base::deadline::Deadline;
 
 /// A consumer that is driven by its owner, inside an event loop for instance.
@@ -39,7 +40,7 @@ use crate::base::deadline::Deadline;
 /// assert_eq!(sum, 6);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct EventPoller<E, P: ProducerKind, W: WaitStrategy> {
+pub struct EventPoller<E, P: ProducerKind = MultiProducer, W: WaitStrategy = BlockingWaitStrategy> {
     ring: Arc<Ring<E, P, W>>,
     pub(super) gate: Arc<Gate>,
     upstream: Arc<[Arc<Gate>]>,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
-use super::failure::{ExceptionHandler, Failure, FailureAction, FailureCause, Moment};
+use super::failure::{ExceptionHandler, Failure, FailureAction, FailureCause, HandlerError, Moment};
 use super::gate::Gate;
 use super::ring::Ring;
 use super::sequencer::{ProducerKind, Sequencer};
@@ -67,12 +67,10 @@ pub(crate) struct Processor<E, P: ProducerKind, W, S> {
     next: u64,
     /// The end of what a worker has claimed; `next` for everybody else.
     claimed: u64,
-    /// Whether a batch is being handled, so that `at` names an event of it.
-    handling: bool,
+    /// The batch that is being handled; empty between two batches.
+    batch: Range<u64>,
     /// The event that is being handled.
     at: u64,
-    /// Where the batch that is being handled begins.
-    batch_start: u64,
     /// The number of events that fail with `at`.
     failing: u64,
     /// The event that failed last, and how often in a row.
@@ -83,18 +81,8 @@ pub(crate) struct Processor<E, P: ProducerKind, W, S> {
 impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, W, S> {
     pub(crate) fn new(position: Position<E, P, W>, stage: S) -> Self {
         let next = position.gate.sequence();
-        Self {
-            position,
-            stage,
-            next,
-            claimed: next,
-            handling: false,
-            at: next,
-            batch_start: next,
-            failing: 1,
-            failed: (0, 0),
-            started: false,
-        }
+        let (batch, at, failing, failed) = (next..next, next, 1, (next, 0));
+        Self { position, stage, next, claimed: next, batch, at, failing, failed, started: false }
     }
 
     /// Takes turns and waits in between, until the end or a failure.
@@ -186,17 +174,14 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, 
     }
 
     fn handle(&mut self, batch: Range<u64>, depth: u64) -> Result<(), StageError> {
-        let size = batch.end - batch.start;
-        (self.batch_start, self.at, self.failing) = (batch.start, batch.start, 1);
-        self.handling = true;
+        (self.batch, self.at, self.failing) = (batch.clone(), batch.start, 1);
         self.stage.batch_starts(&batch, depth);
-        self.stage.on_batch_start(size, depth);
+        self.stage.on_batch_start(batch.end - batch.start, depth);
         if self.position.ring.sequencer.has_skips(batch.start) {
             self.handle_around_skips(&batch)?;
         } else {
             self.handle_clean(batch.clone(), batch.end - 1)?;
         }
-        self.handling = false;
         self.finish(batch.end);
         self.position.gate.count_batch();
         self.stage.batch_ends(&batch);
@@ -208,7 +193,7 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, 
     fn handle_clean(&mut self, mut sequences: Range<u64>, last_of_batch: u64) -> Result<(), StageError> {
         while !sequences.is_empty() {
             let Position { ring, gate, .. } = &self.position;
-            let len = ring.slots.contiguous(&sequences).min(S::RELEASE_EVERY);
+            let len = ring.slots.contiguous(&sequences);
             let signals = ring.control.consumers_signal;
             self.at = sequences.start;
             self.failing = if S::FAILS_BY_RUN { len } else { 1 };
@@ -217,12 +202,6 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, 
             let run = unsafe { Run::new(events, len as usize, last_of_batch, &mut self.at, gate, signals) };
             self.stage.run(run)?;
             sequences.start += len;
-            if S::RELEASE_EVERY != u64::MAX && !sequences.is_empty() {
-                self.finish(sequences.start);
-                if self.position.gate.end() == 0 {
-                    return Err(StageError::Stopped);
-                }
-            }
         }
         Ok(())
     }
@@ -241,9 +220,10 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, 
         Ok(())
     }
 
-    /// Lets go of everything below `sequence`.
+    /// Ends the batch, and lets go of everything below `sequence`.
     #[inline]
     fn finish(&mut self, sequence: u64) {
+        self.batch = sequence..sequence;
         self.next = sequence;
         self.claimed = self.claimed.max(sequence);
         let Position { ring, gate, .. } = &self.position;
@@ -253,7 +233,8 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, 
     /// Deals with the failure of the event `at`; says how to go on.
     #[cold]
     fn fail(&mut self, cause: FailureCause) -> Turn {
-        if !std::mem::take(&mut self.handling) {
+        let batch = std::mem::replace(&mut self.batch, self.next..self.next);
+        if batch.is_empty() {
             // There is no event to pass over or to try again.
             let failure = Failure::new(&self.position.gate.name, Moment::Waiting, 1, cause);
             self.poison(failure);
@@ -275,15 +256,24 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, 
                 return Turn::Ended;
             }
             FailureAction::Abort => std::process::abort(),
-            FailureAction::Retry => self.finish(at),
-            FailureAction::Skip => self.finish(failing.end),
+            FailureAction::Retry => self.next = at,
+            FailureAction::Skip => self.pass_over(failing, &batch),
             FailureAction::Discard => {
-                let end = failing.end;
-                failing.for_each(|sequence| ring.sequencer.discard(sequence));
-                self.finish(end);
+                failing.clone().for_each(|sequence| ring.sequencer.discard(sequence));
+                self.pass_over(failing, &batch);
             }
         }
         Turn::Worked
+    }
+
+    /// Goes on behind the events that failed. What was handled before them is let go at the end of
+    /// the next batch, as if they had been in one.
+    fn pass_over(&mut self, failing: Range<u64>, batch: &Range<u64>) {
+        if failing.end == batch.end {
+            self.finish(failing.end);
+        } else {
+            self.next = failing.end;
+        }
     }
 
     fn poison(&self, failure: Failure) {
@@ -296,14 +286,22 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, 
     fn guarded(&mut self, work: impl FnOnce(&mut Self) -> Result<Turn, StageError>) -> Turn {
         match catch_unwind(AssertUnwindSafe(|| work(self))) {
             Ok(Ok(turn)) => turn,
-            Ok(Err(StageError::Stopped)) => Turn::Ended,
             Ok(Err(StageError::Rewind)) => {
-                self.next = self.batch_start;
+                self.next = self.batch.start;
+                self.batch.end = self.batch.start;
                 Turn::Worked
             }
             Ok(Err(StageError::Failed(error))) => self.fail(FailureCause::Error(error)),
             Err(panic) => self.fail(FailureCause::from_panic(&*panic)),
         }
+    }
+}
+
+/// Calls a hook that may return an error or panic.
+fn catch(hook: impl FnOnce() -> Result<(), HandlerError>) -> Result<(), FailureCause> {
+    match catch_unwind(AssertUnwindSafe(hook)) {
+        Ok(result) => result.map_err(FailureCause::Error),
+        Err(panic) => Err(FailureCause::from_panic(&*panic)),
     }
 }
 
@@ -315,9 +313,9 @@ fn decide(ask: impl FnOnce() -> FailureAction) -> FailureAction {
 impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Runner for Processor<E, P, W, S> {
     fn start(&mut self) -> Result<(), Failure> {
         self.started = true;
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.stage.on_start())) {
+        if let Err(cause) = catch(|| self.stage.on_start()) {
             let Position { gate, exceptions, .. } = &self.position;
-            let failure = Failure::new(&gate.name, Moment::Start, 1, FailureCause::from_panic(&*panic));
+            let failure = Failure::new(&gate.name, Moment::Start, 1, cause);
             if decide(|| exceptions.on_start_failure(&failure)) != FailureAction::Skip {
                 return Err(failure);
             }
@@ -339,13 +337,13 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Runner for Proce
         if !std::mem::take(&mut self.started) {
             return;
         }
-        let result = catch_unwind(AssertUnwindSafe(|| self.stage.on_shutdown()));
+        let result = catch(|| self.stage.on_shutdown());
         let gate = &self.position.gate;
         if gate.state() == ConsumerState::Running {
             gate.set_state(ConsumerState::Stopped);
         }
-        if let Err(panic) = result {
-            let failure = Failure::new(&gate.name, Moment::Shutdown, 1, FailureCause::from_panic(&*panic));
+        if let Err(cause) = result {
+            let failure = Failure::new(&gate.name, Moment::Shutdown, 1, cause);
             match decide(|| self.position.exceptions.on_shutdown_failure(&failure)) {
                 FailureAction::Skip => {}
                 FailureAction::Abort => std::process::abort(),

@@ -17,22 +17,8 @@ use super::room::{Patience, Room};
 use super::sequencer::{ClaimSize, MultiProducer, ProducerKind, Sequencer};
 use super::slots::Slots;
 use super::wait::WaitStrategy;
+use super::wait_strategies::BlockingWaitStrategy;
 use crate::base::deadline::Deadline;
-
-/// Writes events from outside into the slot that a producer has claimed.
-///
-/// Every `FnOnce(&mut E, u64)` is one. Source: LMAX `EventTranslator`.
-pub trait EventTranslator<E> {
-    /// Fills `event`, which is published with `sequence`. The event holds what its last user left.
-    fn translate_to(self, event: &mut E, sequence: u64);
-}
-
-impl<E, F: FnOnce(&mut E, u64)> EventTranslator<E> for F {
-    #[inline]
-    fn translate_to(self, event: &mut E, sequence: u64) {
-        self(event, sequence);
-    }
-}
 
 /// A producer: the end of the ring at which events go in.
 ///
@@ -48,7 +34,7 @@ impl<E, F: FnOnce(&mut E, u64)> EventTranslator<E> for F {
 /// - [`claim`](Self::claim) and [`claim_n`](Self::claim_n) give a guard, which skips when dropped.
 /// - [`next`](Self::next), [`get_mut`](Self::get_mut) and [`publish`](Self::publish) are LMAX's
 ///   form, where a sequence stands for the slot.
-pub struct RingBuffer<E, P: ProducerKind, W: WaitStrategy> {
+pub struct RingBuffer<E, P: ProducerKind = MultiProducer, W: WaitStrategy = BlockingWaitStrategy> {
     ring: Arc<Ring<E, P, W>>,
     local: <P::Sequencer as Sequencer>::Local,
     gates: GateCache,
@@ -121,14 +107,16 @@ impl<E, P: ProducerKind, W: WaitStrategy> RingBuffer<E, P, W> {
         self.guard(self.up_to(max)?, patience(timeout))
     }
 
-    /// Claims a slot, has `translator` fill it, and publishes it; returns its sequence.
+    /// Claims a slot, has `translator` fill it, and publishes it; returns its sequence, which the
+    /// translator gets too. The event holds what its last user left in it.
     ///
-    /// If the translator panics, the slot is given up and nothing is published.
+    /// If the translator panics, the slot is given up and nothing is published. Source: LMAX
+    /// `RingBuffer.publishEvent` and `EventTranslator`.
     #[inline]
-    pub fn publish_event<T: EventTranslator<E>>(&mut self, translator: T) -> Result<u64, ClaimError> {
+    pub fn publish_event<F: FnOnce(&mut E, u64)>(&mut self, translator: F) -> Result<u64, ClaimError> {
         let mut claim = self.claim()?;
         let sequence = claim.sequence();
-        translator.translate_to(&mut claim, sequence);
+        translator(&mut claim, sequence);
         Ok(claim.publish())
     }
 

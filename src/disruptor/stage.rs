@@ -26,6 +26,30 @@ use super::handler::{
 use super::observer::Observer;
 use super::rewind::RewindStrategy;
 
+/// The hooks of a stage, from its handler, whose `on_start` and `on_shutdown` cannot fail.
+macro_rules! handler_hooks {
+    ($inner:tt) => {
+        #[inline]
+        fn on_batch_start(&mut self, size: u64, depth: u64) {
+            self.$inner.on_batch_start(size, depth);
+        }
+
+        fn on_start(&mut self) -> Result<(), HandlerError> {
+            self.$inner.on_start();
+            Ok(())
+        }
+
+        fn on_shutdown(&mut self) -> Result<(), HandlerError> {
+            self.$inner.on_shutdown();
+            Ok(())
+        }
+
+        fn on_timeout(&mut self, sequence: u64) {
+            self.$inner.on_timeout(sequence);
+        }
+    };
+}
+
 /// Whether a consumer shares its events with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -39,18 +63,14 @@ pub enum Access {
 pub trait Stage<E: 'static>: 'static {
     const ACCESS: Access;
 
-    /// After how many events of a batch the consumer lets them go. `u64::MAX`: the batch is released
-    /// as a whole.
-    const RELEASE_EVERY: u64 = 256;
-
     /// The number of events that fail together: one, or the whole run.
     const FAILS_BY_RUN: bool = false;
 
     fn run(&mut self, run: Run<'_, E>) -> Result<(), StageError>;
 
     fn on_batch_start(&mut self, size: u64, depth: u64);
-    fn on_start(&mut self);
-    fn on_shutdown(&mut self);
+    fn on_start(&mut self) -> Result<(), HandlerError>;
+    fn on_shutdown(&mut self) -> Result<(), HandlerError>;
     fn on_timeout(&mut self, sequence: u64);
 
     /// What an [`Observer`] hears. Empty, and so compiled away, unless one is attached.
@@ -86,8 +106,6 @@ pub enum StageError {
     Failed(HandlerError),
     /// The batch is to begin again.
     Rewind,
-    /// The consumer was halted between two runs of a batch.
-    Stopped,
 }
 
 /// Events side by side that a consumer may use, until the run ends.
@@ -151,7 +169,7 @@ impl<E: Sync + 'static, H: EventHandler<E>> Stage<E> for Reading<H> {
         Ok(())
     }
 
-    forward_hooks!(0);
+    handler_hooks!(0);
 }
 
 /// [`EventHandlerMut`]
@@ -171,7 +189,7 @@ impl<E: Send + 'static, H: EventHandlerMut<E>> Stage<E> for Modifying<H> {
         Ok(())
     }
 
-    forward_hooks!(0);
+    handler_hooks!(0);
 }
 
 /// [`BatchHandler`]
@@ -179,8 +197,6 @@ pub struct Batches<H>(pub(super) H);
 
 impl<E: Sync + 'static, H: BatchHandler<E>> Stage<E> for Batches<H> {
     const ACCESS: Access = Access::Shared;
-    // A slice is as long as the memory allows; `max_batch` bounds it.
-    const RELEASE_EVERY: u64 = u64::MAX;
     const FAILS_BY_RUN: bool = true;
 
     #[inline]
@@ -190,7 +206,7 @@ impl<E: Sync + 'static, H: BatchHandler<E>> Stage<E> for Batches<H> {
         Ok(())
     }
 
-    forward_hooks!(0);
+    handler_hooks!(0);
 }
 
 /// [`TryEventHandler`]
@@ -228,8 +244,6 @@ impl<H, R> Rewindable<H, R> {
 
 impl<E: Sync + 'static, H: RewindableEventHandler<E>, R: RewindStrategy> Stage<E> for Rewindable<H, R> {
     const ACCESS: Access = Access::Shared;
-    // A batch that may begin again must still be there.
-    const RELEASE_EVERY: u64 = u64::MAX;
 
     fn run(&mut self, run: Run<'_, E>) -> Result<(), StageError> {
         for (sequence, event) in (run.first..).zip(run.events()) {
@@ -254,7 +268,7 @@ impl<E: Sync + 'static, H: RewindableEventHandler<E>, R: RewindStrategy> Stage<E
         Ok(())
     }
 
-    forward_hooks!(handler);
+    handler_hooks!(handler);
 }
 
 /// One worker of a partition: an [`EventHandler`] that gets the events whose key is its own.
@@ -267,8 +281,6 @@ pub struct Partition<H, K> {
 
 impl<E: Sync + 'static, H: EventHandler<E>, K: Fn(&E) -> u64 + Send + 'static> Stage<E> for Partition<H, K> {
     const ACCESS: Access = Access::Shared;
-    // Only the whole run shows which of its events is this worker's last.
-    const RELEASE_EVERY: u64 = u64::MAX;
 
     fn run(&mut self, run: Run<'_, E>) -> Result<(), StageError> {
         let mut held_back: Option<(u64, &E)> = None;
@@ -300,7 +312,7 @@ impl<E: Sync + 'static, H: EventHandler<E>, K: Fn(&E) -> u64 + Send + 'static> S
         Ok(())
     }
 
-    forward_hooks!(handler);
+    handler_hooks!(handler);
 }
 
 /// The worker of `key`, among `count`. Neighbouring keys go to different workers more often than
@@ -348,8 +360,12 @@ impl<E: Sync + 'static, S: 'static, F: FnMut(&mut S, &E, u64, bool) + 'static> S
     }
 
     fn on_batch_start(&mut self, _size: u64, _depth: u64) {}
-    fn on_start(&mut self) {}
-    fn on_shutdown(&mut self) {}
+    fn on_start(&mut self) -> Result<(), HandlerError> {
+        Ok(())
+    }
+    fn on_shutdown(&mut self) -> Result<(), HandlerError> {
+        Ok(())
+    }
     fn on_timeout(&mut self, _sequence: u64) {}
 }
 
@@ -375,7 +391,6 @@ pub struct Watched<S, O> {
 
 impl<E: 'static, S: Stage<E>, O: Observer> Stage<E> for Observed<S, O> {
     const ACCESS: Access = S::ACCESS;
-    const RELEASE_EVERY: u64 = S::RELEASE_EVERY;
     const FAILS_BY_RUN: bool = S::FAILS_BY_RUN;
 
     #[inline]

@@ -3,6 +3,7 @@
 //! Invariants, by letter, for the unsafe code below:
 //! - (A) The descriptor was just returned by the kernel and is owned by nobody else.
 //! - (B) The buffer is a local of eight bytes, the size an eventfd reads and writes.
+//! - (C) The `pollfd` is one local that outlives the call.
 
 #![allow(unsafe_code, reason = "eventfd has no safe wrapper in std")]
 
@@ -36,6 +37,23 @@ impl EventFd {
         // A full counter (2^64 - 2 notifications) is readable already, so the result is not needed.
         // SAFETY: (B).
         unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+    }
+
+    /// Sleeps until the descriptor is readable, then resets it.
+    ///
+    /// Errors: the system's; a signal that interrupts the sleep is not one.
+    pub fn wait(&self) -> io::Result<()> {
+        while self.reset() == 0 {
+            let mut poll = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            // SAFETY: (C).
+            if unsafe { libc::poll(&raw mut poll, 1, -1) } < 0 {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Makes the descriptor unreadable again; returns how often it was notified since.
