@@ -227,11 +227,13 @@ impl Control {
     pub(crate) fn close(&self) -> bool {
         let exit = self.exit.lock();
         self.enter(Phase::Closed);
-        if exit.producer_taken {
+        // Where nothing is drained, the end does not depend on the producer.
+        let waits = exit.producer_taken && self.phase() == Phase::Closed;
+        if waits {
             // It may sleep on a full ring: have it look.
             self.stop_all(u64::MAX);
         }
-        !exit.producer_taken
+        !waits
     }
 
     /// Waits until the single producer agrees to the close; false if the deadline passes first.

@@ -76,9 +76,11 @@ fn a_consumer_that_leaves_holds_nobody_up() {
     let (entered, inside) = mpsc::channel();
     let mut disruptor = DisruptorBuilder::new().buffer_size(2).build::<u64>().expect("the size is right");
     disruptor.handle_events_with(nothing).expect("added");
-    let slow = move |_: &u64, _: u64, _: bool| {
-        entered.send(()).expect("the test listens");
-        gate.recv().expect("the test lets it go");
+    let slow = move |_: &u64, sequence: u64, _: bool| {
+        if sequence == 0 {
+            entered.send(()).expect("the test listens");
+            gate.recv().expect("the test lets it go");
+        }
     };
     let slow = disruptor.handle(Consumer::reading(slow).named("slow").max_batch(1)).expect("added").id();
     disruptor.start().expect("it starts");
@@ -91,7 +93,7 @@ fn a_consumer_that_leaves_holds_nobody_up() {
     });
     release.send(()).expect("the slow one listens");
     let (mut disruptor, handled) = removing.join().expect("no panic");
-    assert_eq!(handled, 1);
+    assert!((1..=2).contains(&handled), "it finishes the event that it has, and may begin the next");
     disruptor.ring_buffer().publish_batch(2, |_| {}).expect("the slow one does not count any more");
     assert!(matches!(disruptor.remove(slow), Err(GraphError::Left { .. })));
     assert!(matches!(disruptor.after(&[slow]), Err(GraphError::Left { .. })));
