@@ -12,3 +12,14 @@ pub use disruptor::{
     BatchHandler, Consumer, Disruptor, DisruptorBuilder, EventHandler, EventHandlerMut, EventPoller,
     RingBuffer, TryEventHandler,
 };
+
+/// The Rust blocks of the README and of the pages in docs, as doctests.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/ARCHITECTURE.md")]
+    struct Architecture;
+    #[doc = include_str!("../docs/STYLE.md")]
+    struct Style;
+}

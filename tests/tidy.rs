@@ -21,7 +21,9 @@ const UNSAFE_HOMES: &[&str] = &[
     "src/disruptor/claim.rs",
     "src/disruptor/ring_buffer.rs",
     "src/disruptor/stage.rs",
+    "src/disruptor/processor.rs",
     "src/disruptor/poller.rs",
+    "src/disruptor/models/mod.rs",
 ];
 
 /// Where features add names.

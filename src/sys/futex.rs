@@ -41,7 +41,7 @@ pub fn wake_all(word: &AtomicU32) {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub use fallback::{wait, wake_all};
+pub(crate) use fallback::{wait, wake_all};
 
 /// One lock and one condition for all words: correct everywhere, and only slow where many
 /// rings sleep at once, which is why Linux has its own way.

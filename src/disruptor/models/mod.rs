@@ -3,6 +3,10 @@
 //! Run them with `RUSTFLAGS="--cfg loom" cargo test --release --lib models`. Events carry a loom
 //! cell, so that a slot which two threads touch without order is a failure by itself; a lost wake-up
 //! is a deadlock, which loom reports too.
+//!
+//! Invariants, by letter, for the unsafe code below:
+//! - (A) The cell's memory is only used through loom, which fails the model when two accesses are not
+//!   ordered. So the code may do what is being proved to be harmless.
 
 #![allow(unsafe_code, reason = "loom's cell stands in for the event's memory")]
 
@@ -29,7 +33,7 @@ use super::wait_strategies::BlockingWaitStrategy;
 /// An event in which loom notices every unordered access.
 struct Watched(loom::cell::UnsafeCell<u64>);
 
-// SAFETY: the cell only tells loom of the accesses; that they are ordered is what is being proved.
+// SAFETY: (A).
 unsafe impl Sync for Watched {}
 
 impl Default for Watched {
@@ -40,12 +44,12 @@ impl Default for Watched {
 
 impl Watched {
     fn write(&mut self, value: u64) {
-        // SAFETY: the exclusive borrow, whose order loom checks.
+        // SAFETY: (A), and the borrow is exclusive.
         self.0.with_mut(|event| unsafe { *event = value });
     }
 
     fn read(&self) -> u64 {
-        // SAFETY: the shared borrow, whose order loom checks.
+        // SAFETY: (A).
         self.0.with(|event| unsafe { *event })
     }
 }
