@@ -11,6 +11,7 @@
 
 #![allow(unsafe_code, reason = "claimed slots are handed out as `&mut`")]
 
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut, Range};
 use std::slice;
 
@@ -23,6 +24,41 @@ use super::wait::WaitStrategy;
 ///
 /// Dropping it unpublished, by a panic too, gives the slot up: no consumer sees it, and none waits
 /// for it. The event keeps its old content until somebody claims the slot again.
+///
+/// While it lives, its producer makes no other one:
+///
+/// ```compile_fail,E0499
+/// # let mut disruptor = badbatch::DisruptorBuilder::new().buffer_size(8).single_producer().build::<u64>()?;
+/// let producer = disruptor.ring_buffer();
+/// let mut first = producer.claim()?;
+/// let second = producer.claim()?; // would be the same slot
+/// *first = 1;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// And the event cannot be touched once it is published:
+///
+/// ```compile_fail,E0505
+/// # let mut disruptor = badbatch::DisruptorBuilder::new().buffer_size(8).single_producer().build::<u64>()?;
+/// let mut claim = disruptor.ring_buffer().claim()?;
+/// let event: &mut u64 = &mut claim;
+/// claim.publish();
+/// *event = 1; // a consumer may be reading it
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Nor is it shared between threads unless the event may be:
+///
+/// ```compile_fail,E0277
+/// # use std::cell::Cell;
+/// # let mut disruptor = badbatch::DisruptorBuilder::new().buffer_size(8).build::<Cell<u64>>()?;
+/// let claim = disruptor.ring_buffer().claim()?;
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| claim.set(1)); // beside the other thread's access
+///     claim.set(2);
+/// });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a claim that is dropped publishes nothing"]
 pub struct Claim<'p, E, P: ProducerKind, W: WaitStrategy> {
     batch: ClaimBatch<'p, E, P, W>,
@@ -76,12 +112,14 @@ impl<E, P: ProducerKind, W: WaitStrategy> DerefMut for Claim<'_, E, P, W> {
 pub struct ClaimBatch<'p, E, P: ProducerKind, W: WaitStrategy> {
     producer: &'p mut RingBuffer<E, P, W>,
     claimed: Range<u64>,
+    /// The claim is as `Send` and as `Sync` as what it gives out.
+    events: PhantomData<&'p mut [E]>,
 }
 
 impl<'p, E, P: ProducerKind, W: WaitStrategy> ClaimBatch<'p, E, P, W> {
     #[inline]
     pub(crate) fn new(producer: &'p mut RingBuffer<E, P, W>, claimed: Range<u64>) -> Self {
-        Self { producer, claimed }
+        Self { producer, claimed, events: PhantomData }
     }
 
     fn slots(&self) -> &Slots<E> {
@@ -137,8 +175,9 @@ impl<'p, E, P: ProducerKind, W: WaitStrategy> ClaimBatch<'p, E, P, W> {
     #[inline]
     pub fn publish(mut self) -> Range<u64> {
         let published = self.claimed.clone();
+        // Emptied first: what is published must not be given up, even if a waker panics.
+        self.claimed.start = published.end;
         self.producer.publish_claimed(published.clone());
-        self.claimed.start = self.claimed.end;
         published
     }
 
@@ -146,8 +185,8 @@ impl<'p, E, P: ProducerKind, W: WaitStrategy> ClaimBatch<'p, E, P, W> {
     pub fn publish_prefix(mut self, count: usize) -> Range<u64> {
         let published = self.claimed.start..self.claimed.start + count.min(self.len()) as u64;
         if !published.is_empty() {
-            self.producer.publish_claimed(published.clone());
             self.claimed.start = published.end;
+            self.producer.publish_claimed(published.clone());
         }
         published
     }

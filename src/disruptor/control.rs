@@ -212,23 +212,24 @@ impl Control {
 
     /// Notes that the single producer will publish no more; `published` is what it has published.
     pub(crate) fn producer_retired(&self, published: u64) {
-        let mut exit = self.exit.lock();
-        if std::mem::take(&mut exit.producer_taken) {
-            // `close` looks at the flag under the same lock, so one of the two sides finishes.
+        let was_taken = std::mem::take(&mut self.exit.lock().producer_taken);
+        if was_taken {
+            // `close` moves the phase under the lock, so one of the two sides finishes.
             if self.phase() >= Phase::Closed {
                 self.finish_at(published);
             }
-            drop(exit);
             self.exit_changed.notify();
         }
     }
 
     /// Refuses further claims; false if the single producer is out and has yet to agree.
     pub(crate) fn close(&self) -> bool {
-        let exit = self.exit.lock();
-        self.enter(Phase::Closed);
-        // Where nothing is drained, the end does not depend on the producer.
-        let waits = exit.producer_taken && self.phase() == Phase::Closed;
+        let waits = {
+            let exit = self.exit.lock();
+            self.enter(Phase::Closed);
+            // Where nothing is drained, the end does not depend on the producer.
+            exit.producer_taken && self.phase() == Phase::Closed
+        };
         if waits {
             // It may sleep on a full ring: have it look.
             self.stop_all(u64::MAX);

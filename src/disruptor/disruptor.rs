@@ -56,6 +56,23 @@ impl<E: Send + 'static, P: ProducerKind, W: WaitStrategy> Disruptor<E, P, W> {
     }
 
     /// Adds a handler that reads every event, right behind the producers.
+    ///
+    /// Several threads may read an event at once, so it must be `Sync`:
+    ///
+    /// ```compile_fail,E0277
+    /// # use std::cell::Cell;
+    /// # let mut disruptor = badbatch::DisruptorBuilder::new().buffer_size(8).build::<Cell<u64>>()?;
+    /// disruptor.handle_events_with(|event: &Cell<u64>, _: u64, _: bool| event.set(1))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// And any event moves between threads, so it must be `Send`:
+    ///
+    /// ```compile_fail,E0277
+    /// # use std::rc::Rc;
+    /// let disruptor = badbatch::DisruptorBuilder::new().buffer_size(8).build::<Rc<u64>>()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn handle_events_with<H>(&mut self, handler: H) -> Result<Group<'_, E, P, W>, GraphError>
     where
         E: Sync,
@@ -111,13 +128,16 @@ impl<E: Send + 'static, P: ProducerKind, W: WaitStrategy> Disruptor<E, P, W> {
     /// Removes a running consumer while events flow: it stops after the events that it is handling,
     /// and nobody waits for it any more. Returns the sequence before which it has handled all.
     ///
-    /// Its thread has ended when this returns, except where this is called from that thread.
+    /// Its thread has ended when this returns, so it cannot be called from a handler.
     pub fn remove(&mut self, id: ConsumerId) -> Result<u64, GraphError> {
         self.check_open()?;
         let node = self.graph.find(id, self.ring.control.brand)?;
         let name = || Arc::clone(&self.graph.nodes[node].name);
         if self.ring.control.phase() != Phase::Running {
             return Err(GraphError::NotStarted { name: name() });
+        }
+        if self.ring.control.on_consumer_thread() {
+            return Err(GraphError::OnConsumerThread { name: name() });
         }
         if let Some(follower) = self.graph.follower_of(node) {
             return Err(GraphError::HasFollowers { name: name(), follower: Arc::clone(&follower.name) });

@@ -71,6 +71,12 @@ pub enum GraphError {
         /// Its name.
         name: Arc<str>,
     },
+    /// A handler of this disruptor asked for it, whose thread might have to wait for itself.
+    #[error("consumer `{name}` cannot be removed by a handler of the same disruptor")]
+    OnConsumerThread {
+        /// Its name.
+        name: Arc<str>,
+    },
     /// Others wait for the consumer, so it cannot leave.
     #[error("consumer `{name}` is followed by `{follower}`; remove `{follower}` first")]
     HasFollowers {
@@ -251,6 +257,13 @@ pub enum ShutdownError<D> {
     #[error("the producer that was taken out is still alive; drop it before the shutdown")]
     ProducerActive {
         /// The disruptor, closed to new claims.
+        disruptor: Box<D>,
+    },
+    /// A handler of this disruptor asked for it, whose thread would wait for itself. Drop it there
+    /// instead, or shut it down elsewhere.
+    #[error("a disruptor cannot be shut down by its own handler")]
+    OnConsumerThread {
+        /// The disruptor, unchanged.
         disruptor: Box<D>,
     },
     /// A consumer failed; what it had not consumed is lost.

@@ -15,6 +15,7 @@
 //! publisher that moved the epoch after `seen` was read keeps the sleeper from falling asleep.
 //! Source: the event count of Reed and Kanodia (1979), in the futex form that Vyukov describes.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -81,7 +82,13 @@ impl EventCount {
         if !woken.is_empty() {
             // Relaxed: as in `wait`.
             self.waiters.fetch_sub(woken.len() as u32, Ordering::Relaxed);
-            woken.into_iter().for_each(Waker::wake);
+            for waker in woken {
+                // A waker is foreign code. Its panic has been printed, and concerns neither this thread
+                // nor the other wakers; its payload is foreign too, and is better not dropped here.
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                    std::mem::forget(panic);
+                }
+            }
         }
     }
 }

@@ -71,7 +71,8 @@ impl Gate {
     }
 
     pub(crate) fn has_left(&self) -> bool {
-        self.peek() == Self::LEFT
+        // With Acquire: whoever takes its place must come after its last read.
+        self.sequence() == Self::LEFT
     }
 
     #[inline]

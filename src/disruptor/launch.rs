@@ -26,9 +26,7 @@ pub(crate) struct Launch {
 impl Launch {
     /// Makes the consumer, on the calling thread.
     pub(crate) fn make_runner(self) -> Result<Box<dyn Runner>, StartError> {
-        catch_unwind(AssertUnwindSafe(self.make)).map_err(|panic| {
-            StartError::Handler(Failure::new(&self.name, Moment::Start, 1, FailureCause::from_panic(&*panic)))
-        })
+        caught(&self.name, self.make)
     }
 }
 
@@ -114,18 +112,30 @@ pub(crate) fn launch(
 /// A consumer thread, from its first act to its last.
 fn live(control: &Arc<Control>, handshake: &Handshake, launch: Launch) {
     let _count = control.count_thread();
-    control.as_consumer(|| match come_up(launch) {
+    let name = Arc::clone(&launch.name);
+    control.as_consumer(|| match caught(&name, || come_up(launch)).and_then(|result| result) {
         Ok(mut runner) => {
-            if handshake.report(Ok(())) {
-                runner.run();
-            } else {
+            if !handshake.report(Ok(())) {
                 runner.shut_down();
+            } else if let Err(StartError::Handler(failure)) = caught(&name, || runner.run()) {
+                // The runner catches its handler's panics; this one came from a panic's own payload.
+                control.poison(failure);
             }
         }
         Err(error) => {
             handshake.report(Err(error));
         }
     });
+}
+
+/// Runs `work`, whose panic is the failure of this consumer.
+fn caught<R>(name: &Arc<str>, work: impl FnOnce() -> R) -> Result<R, StartError> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let failure = Failure::new(name, Moment::Start, 1, FailureCause::from_panic(&*panic));
+        // Foreign code, which may panic again when it is dropped.
+        std::mem::forget(panic);
+        StartError::Handler(failure)
+    })
 }
 
 fn come_up(launch: Launch) -> Result<Box<dyn Runner>, StartError> {

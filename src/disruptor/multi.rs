@@ -19,6 +19,8 @@ use super::wait::Watch;
 pub struct MultiSequencer {
     /// Everything below is claimed; `CLOSED` says that it stays so.
     claim: CachePadded<AtomicU64>,
+    /// Everything below is stamped. Only the slow path moves it, so it may lag.
+    frontier: CachePadded<AtomicU64>,
     /// By slot, the lap that was last published or skipped there.
     stamps: Box<[AtomicU32]>,
     /// The end of the newest skip, so that rings without skips pay one comparison a batch.
@@ -60,7 +62,7 @@ impl MultiSequencer {
         }
         let end = claimed + size;
         if end > local.limit {
-            let limit = room.find_for_committed(claimed, end)?;
+            let limit = room.find_for_committed(claimed, end, |to| self.settled(to))?;
             if end > SEQUENCE_MAX {
                 self.skip(local, claimed..end);
                 return Err(ClaimError::Exhausted);
@@ -85,7 +87,7 @@ impl MultiSequencer {
             }
             // Another producer may have claimed beyond this one's limit.
             if local.limit.saturating_sub(claimed) < size.most {
-                local.limit = room.find(claimed, claimed + size.least)?;
+                local.limit = room.find(claimed, claimed + size.least, |to| self.settled(to))?;
             }
             let end = claimed + size.most.min(local.limit - claimed);
             // Relaxed: as in `claim_and_wait`.
@@ -110,6 +112,7 @@ impl Sequencer for MultiSequencer {
         };
         Self {
             claim: CachePadded::new(AtomicU64::new(first)),
+            frontier: CachePadded::new(AtomicU64::new(first)),
             stamps: (0..capacity).map(stamp).collect(),
             newest_skip: CachePadded::new(AtomicU64::new(0)),
             lap_shift,
@@ -164,6 +167,20 @@ impl Sequencer for MultiSequencer {
         sequence
     }
 
+    fn settled(&self, to: u64) -> u64 {
+        // Acquire pairs with the Release below: the stamps below it have been seen by whoever moved it,
+        // so the writes to the slots have happened before.
+        let known = self.frontier.load(Ordering::Acquire);
+        if known >= to {
+            return to;
+        }
+        // A slot above the true frontier keeps its stamp until the frontier has passed it, so the
+        // scan stops at the first slot that is in flight. It may stop early, if others have moved on.
+        let seen = self.available(known, to);
+        // AcqRel: as above, for those who come after, and for what others have seen.
+        self.frontier.fetch_max(seen, Ordering::AcqRel).max(seen).min(to)
+    }
+
     fn watch(&self, sequence: u64) -> Watch<'_> {
         Watch::Stamp { stamp: self.stamp(sequence), lap: self.lap(sequence) }
     }
@@ -181,10 +198,11 @@ impl Sequencer for MultiSequencer {
     fn prepare_discards(&self) {}
 
     fn discard(&self, sequence: u64) {
-        // Relaxed for both: the discarding consumer's release of `sequence` publishes them, and
-        // consumers beside it that still read the stamp find the same lap in it.
+        // Relaxed for both: the discarding consumer's release of `sequence` publishes them. The stamp
+        // is changed and not stored, so that a consumer beside this one which finds the bit in it
+        // still synchronises with the producer's store.
         self.newest_skip.fetch_max(sequence + 1, Ordering::Relaxed);
-        self.stamp(sequence).store(self.lap(sequence) | SKIPPED, Ordering::Relaxed);
+        self.stamp(sequence).fetch_or(SKIPPED, Ordering::Relaxed);
     }
 
     #[inline]

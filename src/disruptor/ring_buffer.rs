@@ -27,7 +27,8 @@ use crate::base::deadline::Deadline;
 ///
 /// Every claiming method comes in three forms: plain waits for a full ring, `try_` answers
 /// [`ClaimError::Full`], and `_timeout` waits for so long. All of them fail at once when the
-/// disruptor is closed, halted or poisoned.
+/// disruptor is closed, halted or poisoned. Hold one claim at a time: a thread that waits for room
+/// while it holds a claim of another producer of the same ring may wait for itself.
 ///
 /// Of the three ways to publish, prefer the first two:
 /// - [`publish_event`](Self::publish_event) and [`publish_batch`](Self::publish_batch) take a closure.
@@ -207,6 +208,16 @@ impl<E, P: ProducerKind, W: WaitStrategy> RingBuffer<E, P, W> {
     }
 
     /// The event of a sequence that was claimed with [`next`](Self::next) and is unpublished.
+    ///
+    /// ```compile_fail,E0499
+    /// # let mut disruptor = badbatch::DisruptorBuilder::new().buffer_size(8).single_producer().build::<u64>()?;
+    /// let producer = disruptor.ring_buffer();
+    /// let sequence = producer.next()?;
+    /// let event = producer.get_mut(sequence)?;
+    /// producer.publish(sequence);
+    /// *event = 1; // a consumer may be reading it
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get_mut(&mut self, sequence: u64) -> Result<&mut E, NotClaimed> {
         if !self.tokens.contains(&sequence) {
             return Err(NotClaimed { sequence });
@@ -283,7 +294,8 @@ impl<E, P: ProducerKind, W: WaitStrategy> RingBuffer<E, P, W> {
     /// The one place where slots are claimed.
     #[inline]
     fn claim_range(&mut self, size: ClaimSize, patience: Patience) -> Result<Range<u64>, ClaimError> {
-        if !self.ring.control.is_running() || !self.tokens.is_empty() || !self.guarded.is_empty() {
+        let guarded = !P::Sequencer::SINGLE && !self.guarded.is_empty();
+        if !self.ring.control.is_running() || !self.tokens.is_empty() || guarded {
             self.check_claim()?;
         }
         let room = Room { control: &self.ring.control, gates: &mut self.gates, patience };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::control::{Control, Phase};
 use super::error::ClaimError;
 use super::gate::{Gate, GateCache};
+use super::sync::{spin_loop, yield_now};
 use crate::base::deadline::Deadline;
 
 /// How long a claim may wait for a full ring.
@@ -29,13 +30,13 @@ pub(crate) struct Room<'a> {
     pub(crate) patience: Patience,
 }
 
-/// The view of the gates at one look.
+/// How far a producer may go, at one look.
 struct Look {
     /// The producer may claim up to here.
     limit: u64,
-    /// The gate that sets the limit, unless every consumer has kept up.
+    /// The consumer that sets the limit, unless a claim in flight or nobody does.
     slowest: Option<Arc<Gate>>,
-    /// Where that gate stood.
+    /// What sets the limit stands here.
     stood_at: u64,
 }
 
@@ -50,10 +51,44 @@ impl Room<'_> {
     }
 
     /// The limit up to which slots may be claimed, at least `end`, for a producer (or a ring of
-    /// producers) that has claimed everything below `claimed` and nothing that it could not undo.
+    /// producers) that has claimed everything below `claimed`. `settled` is `Sequencer::settled`.
+    #[inline]
+    pub(crate) fn find(
+        &mut self,
+        claimed: u64,
+        end: u64,
+        settled: impl Fn(u64) -> u64,
+    ) -> Result<u64, ClaimError> {
+        self.copy().find_slowly(claimed, end, settled)
+    }
+
+    /// The limit for a claim that was made up to `end` and cannot be undone: it waits even while
+    /// the ring closes, since closing counts it in, and gives up only when nothing is drained.
+    #[inline]
+    pub(crate) fn find_for_committed(
+        &mut self,
+        claimed: u64,
+        end: u64,
+        settled: impl Fn(u64) -> u64,
+    ) -> Result<u64, ClaimError> {
+        self.copy().find_for_committed_slowly(claimed, end, settled)
+    }
+
+    /// For the slow path to refer to, so that a claim that never takes it keeps its room in
+    /// registers: stores to the stack would compete with those to the slots.
+    #[inline]
+    fn copy(&mut self) -> Room<'_> {
+        Room { control: self.control, gates: self.gates, patience: self.patience }
+    }
+
     #[cold]
     #[inline(never)]
-    pub(crate) fn find(&mut self, claimed: u64, end: u64) -> Result<u64, ClaimError> {
+    fn find_slowly(
+        &mut self,
+        claimed: u64,
+        end: u64,
+        settled: impl Fn(u64) -> u64,
+    ) -> Result<u64, ClaimError> {
         if let Some(refusal) = self.control.refusal() {
             return Err(refusal);
         }
@@ -63,30 +98,37 @@ impl Room<'_> {
         let mut looks = 0;
         let mut last_seen = None;
         loop {
-            let look = self.look(claimed);
-            if end <= look.limit && (looks == 0 || self.is_worth_going_on(claimed, &look, last_seen)) {
+            let look = self.look(claimed, &settled);
+            let has_room = end <= look.limit;
+            if has_room && (looks == 0 || self.is_worth_going_on(claimed, &look, last_seen)) {
                 return Ok(look.limit.min(SEQUENCE_MAX));
             }
             if let Some(refusal) = self.control.refusal() {
                 return Err(refusal);
             }
-            if end > look.limit {
+            if has_room {
+                // Never asleep with room: the consumer may be waiting for this very event.
+                spin_loop();
+            } else {
                 self.give_up(end, &look)?;
+                self.pass_time(looks, &look, Phase::Closed);
             }
             last_seen = Some(look.stood_at);
-            self.pass_time(looks, &look, Phase::Closed);
             looks = looks.saturating_add(1);
         }
     }
 
-    /// The limit for a claim that was made up to `end` and cannot be undone: it waits even while
-    /// the ring closes, since closing counts it in, and gives up only when nothing is drained.
     #[cold]
     #[inline(never)]
-    pub(crate) fn find_for_committed(&mut self, claimed: u64, end: u64) -> Result<u64, ClaimError> {
+    fn find_for_committed_slowly(
+        &mut self,
+        claimed: u64,
+        end: u64,
+        settled: impl Fn(u64) -> u64,
+    ) -> Result<u64, ClaimError> {
         let mut looks = 0;
         loop {
-            let look = self.look(claimed);
+            let look = self.look(claimed, &settled);
             if end <= look.limit {
                 return Ok(look.limit);
             }
@@ -98,7 +140,7 @@ impl Room<'_> {
         }
     }
 
-    fn look(&mut self, claimed: u64) -> Look {
+    fn look(&mut self, claimed: u64, settled: impl Fn(u64) -> u64) -> Look {
         let mut slowest = None;
         // The bound by the own claim is load-bearing: it keeps a producer with an old list from
         // running past a consumer that joins at the claimed sequence.
@@ -109,6 +151,10 @@ impl Room<'_> {
                 stood_at = sequence;
                 slowest = Some(Arc::clone(gate));
             }
+        }
+        let settled = settled(stood_at);
+        if settled < stood_at {
+            (stood_at, slowest) = (settled, None);
         }
         Look { limit: stood_at + self.control.capacity, slowest, stood_at }
     }
@@ -122,8 +168,10 @@ impl Room<'_> {
 
     fn give_up(&self, end: u64, look: &Look) -> Result<(), ClaimError> {
         let missing = end - look.limit;
-        let slowest =
-            || look.slowest.as_ref().map_or_else(|| Arc::from("none"), |gate| Arc::clone(&gate.name));
+        let slowest = || match &look.slowest {
+            Some(gate) => Arc::clone(&gate.name),
+            None => Arc::from("a claim in flight"),
+        };
         match self.patience {
             Patience::Try => return Err(ClaimError::Full { missing, slowest: slowest() }),
             Patience::Until(deadline, timeout) if deadline.has_passed() => {
@@ -141,8 +189,10 @@ impl Room<'_> {
 
     /// Passes a little time, or sleeps until the slowest consumer moves or the phase is `last`.
     fn pass_time(&self, looks: u32, look: &Look, last: Phase) {
-        // Without a slowest consumer the whole ring is free, and no claim waits.
-        let Some(slowest) = &look.slowest else { return };
+        let Some(slowest) = &look.slowest else {
+            // Another producer is about to publish, and rings no bell that this one could sleep on.
+            return yield_now();
+        };
         self.control.producer_wait.pass_time(looks, || {
             let remaining = match self.patience {
                 Patience::Until(deadline, _) => deadline.remaining(),

@@ -77,6 +77,10 @@ pub(crate) trait Sequencer: Send + Sync + 'static {
     /// The writes below it have happened before.
     fn available(&self, from: u64, to: u64) -> u64;
 
+    /// How far, up to `to`, no claim is in flight: all is published or skipped. Consumers hold
+    /// producers back only from where they joined, so a claim before that is protected by this.
+    fn settled(&self, to: u64) -> u64;
+
     /// What changes when `sequence` is published.
     fn watch(&self, sequence: u64) -> Watch<'_>;
 

@@ -31,8 +31,12 @@ pub struct Halted {
 
 /// What a closing disruptor still waits for.
 enum Unfinished {
+    /// The single producer, which was taken out.
     Producer,
+    /// The threads, for longer than the timeout.
     Threads,
+    /// The calling thread itself.
+    Caller,
 }
 
 impl<E, P: ProducerKind, W: WaitStrategy> Disruptor<E, P, W> {
@@ -42,23 +46,18 @@ impl<E, P: ProducerKind, W: WaitStrategy> Disruptor<E, P, W> {
     /// are not waited for; they can go on reading until they have everything.
     ///
     /// Errors: `ProducerActive` at once, if the single producer was taken out and lives; `Poisoned`,
-    /// `Halted` and `NotStarted` say what is lost. Source: LMAX `Disruptor.shutdown`.
+    /// `Halted` and `NotStarted` say what is lost; a handler gets `OnConsumerThread`. Source: LMAX `Disruptor.shutdown`.
     pub fn shutdown(mut self) -> Result<Drained, ShutdownError<Self>> {
-        match self.close_and_drain(None, Deadline::NEVER) {
-            Ok(()) => self.conclude(),
-            Err(_) => Err(ShutdownError::ProducerActive { disruptor: Box::new(self) }),
-        }
+        let result = self.close_and_drain(None, Deadline::NEVER);
+        self.conclude(result, Duration::MAX)
     }
 
     /// As [`shutdown`](Self::shutdown), waiting up to `timeout` for everybody, a producer that was
     /// taken out too. If that is not enough, the error holds the disruptor, closed and draining.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Result<Drained, ShutdownError<Self>> {
         let deadline = Deadline::after(timeout);
-        match self.close_and_drain(Some(deadline), deadline) {
-            Ok(()) => self.conclude(),
-            Err(Unfinished::Producer) => Err(ShutdownError::ProducerActive { disruptor: Box::new(self) }),
-            Err(Unfinished::Threads) => Err(ShutdownError::TimedOut { disruptor: Box::new(self), timeout }),
-        }
+        let result = self.close_and_drain(Some(deadline), deadline);
+        self.conclude(result, timeout)
     }
 
     /// Stops all consumers after the event, or the run of events, that they are handling, and says
@@ -79,6 +78,9 @@ impl<E, P: ProducerKind, W: WaitStrategy> Disruptor<E, P, W> {
         for_producer: Option<Deadline>,
         for_threads: Deadline,
     ) -> Result<(), Unfinished> {
+        if self.ring.control.on_consumer_thread() {
+            return Err(Unfinished::Caller);
+        }
         // The built-in producer publishes no more.
         self.producer = None;
         let control = &self.ring.control;
@@ -93,8 +95,24 @@ impl<E, P: ProducerKind, W: WaitStrategy> Disruptor<E, P, W> {
         Ok(())
     }
 
-    /// What came of a disruptor whose threads have ended.
-    fn conclude<D>(&self) -> Result<Drained, ShutdownError<D>> {
+    /// What came of it.
+    fn conclude(
+        self,
+        result: Result<(), Unfinished>,
+        timeout: Duration,
+    ) -> Result<Drained, ShutdownError<Self>> {
+        match result {
+            Ok(()) => {}
+            Err(Unfinished::Producer) => {
+                return Err(ShutdownError::ProducerActive { disruptor: Box::new(self) });
+            }
+            Err(Unfinished::Threads) => {
+                return Err(ShutdownError::TimedOut { disruptor: Box::new(self), timeout });
+            }
+            Err(Unfinished::Caller) => {
+                return Err(ShutdownError::OnConsumerThread { disruptor: Box::new(self) });
+            }
+        }
         let control = &self.ring.control;
         let end = self.ring.cursor();
         let slowest = control.gates.snapshot().iter().map(|gate| gate.sequence()).min();

@@ -60,7 +60,7 @@ impl Sequencer for SingleSequencer {
     ) -> Result<Range<u64>, ClaimError> {
         let next = local.next;
         if local.limit - next < size.most {
-            local.limit = room.find(next, next + size.least)?;
+            local.limit = room.find(next, next + size.least, |to| self.settled(to))?;
         }
         Ok(next..next + size.most.min(local.limit - next))
     }
@@ -78,12 +78,13 @@ impl Sequencer for SingleSequencer {
 
     #[inline]
     fn available(&self, from: u64, _to: u64) -> u64 {
-        // Relaxed for the look that fails, which is most of them.
-        if self.cursor.load(Ordering::Relaxed) <= from {
-            return from;
-        }
+        // One look: a second one might pull the line away from the producer once more.
         // Acquire pairs with the Release in `publish`.
-        self.cursor.load(Ordering::Acquire)
+        self.cursor.load(Ordering::Acquire).max(from)
+    }
+
+    fn settled(&self, to: u64) -> u64 {
+        to
     }
 
     fn watch(&self, _sequence: u64) -> Watch<'_> {

@@ -12,6 +12,7 @@
 
 mod close;
 mod event_count;
+mod in_flight;
 mod join_leave;
 mod multi;
 mod poison;
