@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
+use super::control::Phase;
 use super::failure::{ExceptionHandler, Failure, FailureAction, FailureCause, HandlerError, Moment};
 use super::gate::Gate;
 use super::ring::Ring;
@@ -111,21 +112,18 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, 
 
     #[inline]
     fn try_turn(&mut self) -> Result<Turn, StageError> {
-        if self.next == self.claimed && self.position.gate.end() <= self.next {
+        let Position { ring, gate, pool, .. } = &self.position;
+        // A worker finishes what it has claimed, since nobody else will; unless nothing is drained.
+        let owes = pool.is_some() && self.next < self.claimed;
+        if gate.end() <= self.next && (!owes || ring.control.phase() >= Phase::Halted) {
             return Ok(Turn::Ended);
         }
-        // A worker that was stopped gives nothing back: it finishes what it has claimed, unless
-        // nobody drains any more.
-        if self.position.gate.end() == 0 {
-            return Ok(Turn::Ended);
-        }
-        let (batch, depth) = match &self.position.pool {
-            None => self.next_batch(),
-            Some(_) if self.next < self.claimed => (self.next..self.claimed, self.claimed - self.next),
-            Some(pool) => {
-                let pool = Arc::clone(pool);
-                self.claim_batch(&pool)
-            }
+        let (batch, depth) = if owes {
+            (self.next..self.claimed, self.claimed - self.next)
+        } else if pool.is_some() {
+            self.claim_batch()
+        } else {
+            self.next_batch()
         };
         if batch.is_empty() {
             return Ok(Turn::Idle);
@@ -148,15 +146,17 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, 
     ///
     /// The gate is moved to the pool's counter before the claim, so that the lowest gate of all
     /// workers is never above an event that somebody is about to claim.
-    fn claim_batch(&mut self, pool: &AtomicU64) -> (Range<u64>, u64) {
-        let Position { ring, gate, upstream, batch_max, .. } = &self.position;
+    fn claim_batch(&mut self) -> (Range<u64>, u64) {
+        let Self { position: Position { ring, gate, upstream, pool, batch_max, .. }, next, claimed, .. } =
+            self;
+        let Some(pool) = pool else { return (*next..*next, 0) };
         loop {
             // Acquire pairs with the Release half of the claim below.
             let free = pool.load(Ordering::Acquire);
-            if free != self.next || gate.peek() != free {
+            if gate.peek() != free {
                 gate.release(free, ring.control.consumers_signal);
-                (self.next, self.claimed) = (free, free);
             }
+            (*next, *claimed) = (free, free);
             let wanted = free.saturating_add(*batch_max);
             let available = ring.available(upstream, free, wanted).min(gate.end());
             let depth = available.saturating_sub(free);
@@ -167,7 +167,7 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, 
             let size = depth.div_ceil(2).min(*batch_max);
             // AcqRel: the claims of a pool follow each other, and each sees the gates before it.
             if pool.compare_exchange(free, free + size, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                self.claimed = free + size;
+                *claimed = free + size;
                 return (free..free + size, depth);
             }
         }
@@ -245,8 +245,8 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, 
         self.failed = (at, attempt);
         let Position { ring, gate, exceptions, .. } = &self.position;
         let failure = Failure::new(&gate.name, Moment::Event(at), attempt, cause);
-        // SAFETY: (A), (B) a batch is being handled, so the event is this consumer's until `finish`; the handler has returned or
-        // unwound, so that no `&mut` to it is left.
+        // SAFETY: (A), (B) a batch is being handled, so the event is this consumer's until `finish`; the
+        // handler has returned or unwound, so that no `&mut` to it is left.
         let event = unsafe { ring.slots.slot(at).as_ref() };
         let action = decide(|| exceptions.on_event_failure(&failure, event));
         let failing = at..at + self.failing;
