@@ -1,5 +1,6 @@
 //! Consumers that come and go while a producer goes around the ring.
 
+use std::mem;
 use std::sync::Arc;
 
 use loom::thread;
@@ -63,5 +64,50 @@ fn a_leaving_consumer_frees_the_producer() {
         }
         leaver.join().expect("it has left");
         assert_eq!(reader.join().expect("it has read"), [0, 1]);
+    });
+}
+
+/// Invariant: a consumer that leaves in the middle of an event has read it before a producer writes it
+/// again, whether the producer sees the gate that has left or the list without it.
+#[test]
+fn a_leaving_consumer_has_read_before_its_slot_is_written() {
+    check(3, || {
+        let mut disruptor = running(DisruptorBuilder::new().single_producer(), 1);
+        let mut leaving = poller(&disruptor.ring, &[]);
+        let mut producer = disruptor.take_producer().expect("it is there");
+        let leaver = thread::spawn(move || {
+            let batch = leaving.wait(None).expect("an event comes");
+            batch.iter().for_each(|(_, event)| assert_eq!(event.read(), 0));
+            // It is not let go by itself, so only the leave orders the read.
+            mem::forget(batch);
+        });
+        for value in 0..2 {
+            producer.publish_event(|event: &mut Watched, _| event.write(value)).expect("it runs");
+        }
+        leaver.join().expect("it has left");
+    });
+}
+
+/// Invariant: whoever finds that a consumer has left may take its place, even beside it, as an exclusive
+/// consumer does that conflicts with a poller until this one leaves.
+#[test]
+fn who_sees_that_a_consumer_has_left_comes_after_its_reads() {
+    check(3, || {
+        let disruptor = running(DisruptorBuilder::new().single_producer(), 1);
+        let poller = poller(&disruptor.ring, &[]);
+        let gate = Arc::clone(&poller.gate);
+        let event = Arc::new(loom::cell::UnsafeCell::new(0));
+        let leaver = {
+            let event = Arc::clone(&event);
+            thread::spawn(move || {
+                event.with(|_| ());
+                drop(poller);
+            })
+        };
+        while !gate.has_left() {
+            thread::yield_now();
+        }
+        event.with_mut(|_| ());
+        leaver.join().expect("it has left");
     });
 }

@@ -11,6 +11,7 @@
 #![allow(unsafe_code, reason = "loom's cell stands in for the event's memory")]
 
 mod close;
+mod discard;
 mod event_count;
 mod in_flight;
 mod join_leave;
@@ -80,11 +81,18 @@ fn poller<P: ProducerKind>(
     ring: &Arc<Ring<Watched, P, BlockingWaitStrategy>>,
     behind: &[&Poller<P>],
 ) -> Poller<P> {
+    poller_behind(ring, behind.iter().map(|poller| &poller.gate))
+}
+
+/// A poller behind these gates.
+fn poller_behind<'a, P: ProducerKind>(
+    ring: &Arc<Ring<Watched, P, BlockingWaitStrategy>>,
+    upstream: impl Iterator<Item = &'a Arc<Gate>>,
+) -> Poller<P> {
     let gate = Arc::new(Gate::new("poller".into()));
     ring.control.gates.join(&gate, || ring.sequencer.claimed());
     ring.control.catch_up(&gate);
-    let upstream = behind.iter().map(|poller| Arc::clone(&poller.gate)).collect();
-    EventPoller::new(Arc::clone(ring), gate, upstream)
+    EventPoller::new(Arc::clone(ring), gate, upstream.map(Arc::clone).collect())
 }
 
 /// What the poller gets until it has `count` events or the disruptor ends.

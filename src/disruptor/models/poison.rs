@@ -44,3 +44,32 @@ fn a_sleeping_producer_learns_of_a_failure() {
         assert!(publishing.join().expect("the producer is done"));
     });
 }
+
+/// Invariant: a consumer that sleeps on the bell of the one before it learns of the failure, although
+/// that bell may ring before its own end is set.
+#[test]
+fn a_sleeping_follower_learns_of_a_failure() {
+    check(3, || {
+        let disruptor = running(DisruptorBuilder::new().multi_producer(), 2);
+        let first = poller(&disruptor.ring, &[]);
+        let mut follower = poller(&disruptor.ring, &[&first]);
+        let control = Arc::clone(&disruptor.ring.control);
+        let failing = thread::spawn(move || control.poison(failure()));
+        assert!(matches!(follower.wait(None), Err(PollError::Poisoned(_))));
+        failing.join().expect("the failure is recorded");
+    });
+}
+
+/// Invariant: a consumer that joins during a failure learns of it, from the list of gates or from the
+/// phase.
+#[test]
+fn a_joining_consumer_learns_of_a_failure() {
+    check(3, || {
+        let disruptor = running(DisruptorBuilder::new().multi_producer(), 2);
+        let control = Arc::clone(&disruptor.ring.control);
+        let failing = thread::spawn(move || control.poison(failure()));
+        let mut joining = poller(&disruptor.ring, &[]);
+        assert!(matches!(joining.wait(None), Err(PollError::Poisoned(_))));
+        failing.join().expect("the failure is recorded");
+    });
+}
