@@ -19,6 +19,7 @@ use crossbeam_utils::CachePadded;
 use super::control::Phase;
 use super::failure::{ExceptionHandler, Failure, FailureAction, FailureCause, HandlerError, Moment};
 use super::gate::Gate;
+use super::pace::Pace;
 use super::ring::Ring;
 use super::sequencer::{ProducerKind, Sequencer};
 use super::stage::{Run, Stage, StageError};
@@ -70,6 +71,8 @@ pub(crate) struct Processor<E, P: ProducerKind, W, S> {
     claimed: u64,
     /// The batch that is being handled; empty between two batches.
     batch: Range<u64>,
+    /// How many events were seen when the batch was taken.
+    depth: u64,
     /// The event that is being handled.
     at: u64,
     /// The number of events that fail with `at`.
@@ -83,16 +86,18 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, 
     pub(crate) fn new(position: Position<E, P, W>, stage: S) -> Self {
         let next = position.gate.sequence();
         let (batch, at, failing, failed) = (next..next, next, 1, (next, 0));
-        Self { position, stage, next, claimed: next, batch, at, failing, failed, started: false }
+        Self { position, stage, next, claimed: next, batch, depth: 0, at, failing, failed, started: false }
     }
 
     /// Takes turns and waits in between, until the end or a failure.
     fn work(&mut self) -> Result<(), StageError> {
+        let mut pace = Pace::new(self.position.ring.control.capacity);
         loop {
             match self.try_turn()? {
-                Turn::Worked => {}
+                Turn::Worked => pace.found(self.depth),
                 Turn::Ended => return Ok(()),
                 Turn::Idle => {
+                    pace.found_nothing();
                     self.stage.waits(self.next);
                     let Position { ring, gate, upstream, .. } = &self.position;
                     let waiter = Waiter {
@@ -174,7 +179,7 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, 
     }
 
     fn handle(&mut self, batch: Range<u64>, depth: u64) -> Result<(), StageError> {
-        (self.batch, self.at, self.failing) = (batch.clone(), batch.start, 1);
+        (self.batch, self.depth, self.at, self.failing) = (batch.clone(), depth, batch.start, 1);
         self.stage.batch_starts(&batch, depth);
         self.stage.on_batch_start(batch.end - batch.start, depth);
         if self.position.ring.sequencer.has_skips(batch.start) {

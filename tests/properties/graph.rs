@@ -218,19 +218,21 @@ impl Probe {
     }
 }
 
-/// The hooks, which are the same for each kind of handler.
+/// The hooks, which are the same for each kind of handler but for what they return.
 macro_rules! hooks {
-    () => {
+    ($($result:ty, $done:expr)?) => {
         fn on_batch_start(&mut self, size: u64, depth: u64) {
             self.batch_starts(size, depth);
         }
 
-        fn on_start(&mut self) {
+        fn on_start(&mut self) $(-> $result)? {
             self.starts();
+            $($done)?
         }
 
-        fn on_shutdown(&mut self) {
+        fn on_shutdown(&mut self) $(-> $result)? {
             self.stops();
+            $($done)?
         }
     };
 }
@@ -266,7 +268,7 @@ impl TryEventHandler<Event> for Probe {
         self.visit(event, context.sequence(), context.is_end_of_batch());
         Ok(())
     }
-    hooks!();
+    hooks!(Result<(), HandlerError>, Ok(()));
 }
 
 fn check<P: ProducerKind>(
