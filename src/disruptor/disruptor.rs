@@ -169,11 +169,20 @@ impl<E: Send + 'static, P: ProducerKind, W: WaitStrategy> Disruptor<E, P, W> {
     /// Starts the handlers on this thread instead of their own, to be driven step by step.
     pub fn into_stepper(mut self) -> Result<Stepper<E, P, W>, StartError> {
         self.check_startable()?;
-        let mut runners = Vec::new();
+        let mut runners: Vec<Box<dyn Runner>> = Vec::new();
         for launch in mem::take(&mut self.launches) {
-            let mut runner = launch.make_runner().inspect_err(|_| self.ring.control.halt())?;
-            runner.start().map_err(StartError::Handler).inspect_err(|_| self.ring.control.halt())?;
-            runners.push(runner);
+            let started = launch.make_runner().and_then(|mut runner| match runner.start() {
+                Ok(()) => Ok(runner),
+                Err(failure) => Err(StartError::Handler(failure)),
+            });
+            match started {
+                Ok(runner) => runners.push(runner),
+                Err(error) => {
+                    runners.iter_mut().for_each(|runner| runner.shut_down());
+                    self.ring.control.halt();
+                    return Err(error);
+                }
+            }
         }
         self.ring.control.enter(Phase::Stepping);
         Ok(Stepper::new(self, runners))

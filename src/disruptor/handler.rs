@@ -31,25 +31,25 @@ macro_rules! hooks {
     };
 }
 
-/// The hooks of a handler that wraps another of its kind.
+/// The hooks of a type that wraps another of its kind: `forward_hooks!(self, self.inner, ())`, where
+/// the last argument is what `on_start` and `on_shutdown` return.
 macro_rules! forward_hooks {
-    ($inner:tt) => { forward_hooks!($inner, Result<(), HandlerError>); };
-    ($inner:tt, $result:ty) => {
+    ($self:ident, $inner:expr, $result:ty) => {
         #[inline]
-        fn on_batch_start(&mut self, size: u64, depth: u64) {
-            self.$inner.on_batch_start(size, depth);
+        fn on_batch_start(&mut $self, size: u64, depth: u64) {
+            $inner.on_batch_start(size, depth);
         }
 
-        fn on_start(&mut self) -> $result {
-            self.$inner.on_start()
+        fn on_start(&mut $self) -> $result {
+            $inner.on_start()
         }
 
-        fn on_shutdown(&mut self) -> $result {
-            self.$inner.on_shutdown()
+        fn on_shutdown(&mut $self) -> $result {
+            $inner.on_shutdown()
         }
 
-        fn on_timeout(&mut self, sequence: u64) {
-            self.$inner.on_timeout(sequence);
+        fn on_timeout(&mut $self, sequence: u64) {
+            $inner.on_timeout(sequence);
         }
     };
 }
@@ -74,22 +74,7 @@ impl<E: 'static> EventHandler<E> for Box<dyn EventHandler<E>> {
     fn on_event(&mut self, event: &E, sequence: u64, end_of_batch: bool) {
         (**self).on_event(event, sequence, end_of_batch);
     }
-
-    fn on_batch_start(&mut self, size: u64, depth: u64) {
-        (**self).on_batch_start(size, depth);
-    }
-
-    fn on_start(&mut self) {
-        (**self).on_start();
-    }
-
-    fn on_shutdown(&mut self) {
-        (**self).on_shutdown();
-    }
-
-    fn on_timeout(&mut self, sequence: u64) {
-        (**self).on_timeout(sequence);
-    }
+    forward_hooks!(self, (**self), ());
 }
 
 /// Changes events, one at a time, while nobody else has them.
@@ -114,22 +99,7 @@ impl<E: 'static> EventHandlerMut<E> for Box<dyn EventHandlerMut<E>> {
     fn on_event(&mut self, event: &mut E, sequence: u64, end_of_batch: bool) {
         (**self).on_event(event, sequence, end_of_batch);
     }
-
-    fn on_batch_start(&mut self, size: u64, depth: u64) {
-        (**self).on_batch_start(size, depth);
-    }
-
-    fn on_start(&mut self) {
-        (**self).on_start();
-    }
-
-    fn on_shutdown(&mut self) {
-        (**self).on_shutdown();
-    }
-
-    fn on_timeout(&mut self, sequence: u64) {
-        (**self).on_timeout(sequence);
-    }
+    forward_hooks!(self, (**self), ());
 }
 
 /// Reads events in slices: as many as lie side by side in memory.

@@ -49,6 +49,7 @@ mod gate;
 mod graph;
 mod launch;
 mod multi;
+mod pace;
 mod processor;
 mod ring;
 mod room;

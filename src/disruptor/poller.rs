@@ -109,7 +109,8 @@ impl<E: Sync, P: ProducerKind, W: WaitStrategy> EventPoller<E, P, W> {
     ///
     /// This is how an event loop waits for a ring: with the waker of an
     /// [`EventFd`](crate::sys::eventfd::EventFd), poll until idle, register, and sleep in `epoll` if
-    /// the answer is true. It may be woken without a reason.
+    /// the answer is true. It may be woken without a reason. The waker is kept until the next event,
+    /// so use the same one again: each further one is kept too.
     ///
     /// Errors: [`PollError::NeverWoken`] unless the wait strategy parks.
     pub fn wake_when_ready(&self, waker: &Waker) -> Result<bool, PollError> {

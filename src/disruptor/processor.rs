@@ -16,8 +16,10 @@ use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
+use super::control::Phase;
 use super::failure::{ExceptionHandler, Failure, FailureAction, FailureCause, HandlerError, Moment};
 use super::gate::Gate;
+use super::pace::Pace;
 use super::ring::Ring;
 use super::sequencer::{ProducerKind, Sequencer};
 use super::stage::{Run, Stage, StageError};
@@ -69,6 +71,8 @@ pub(crate) struct Processor<E, P: ProducerKind, W, S> {
     claimed: u64,
     /// The batch that is being handled; empty between two batches.
     batch: Range<u64>,
+    /// How many events were seen when the batch was taken.
+    depth: u64,
     /// The event that is being handled.
     at: u64,
     /// The number of events that fail with `at`.
@@ -82,16 +86,18 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, 
     pub(crate) fn new(position: Position<E, P, W>, stage: S) -> Self {
         let next = position.gate.sequence();
         let (batch, at, failing, failed) = (next..next, next, 1, (next, 0));
-        Self { position, stage, next, claimed: next, batch, at, failing, failed, started: false }
+        Self { position, stage, next, claimed: next, batch, depth: 0, at, failing, failed, started: false }
     }
 
     /// Takes turns and waits in between, until the end or a failure.
     fn work(&mut self) -> Result<(), StageError> {
+        let mut pace = Pace::new(self.position.ring.control.capacity);
         loop {
             match self.try_turn()? {
-                Turn::Worked => {}
+                Turn::Worked => pace.found(self.depth),
                 Turn::Ended => return Ok(()),
                 Turn::Idle => {
+                    pace.found_nothing();
                     self.stage.waits(self.next);
                     let Position { ring, gate, upstream, .. } = &self.position;
                     let waiter = Waiter {
@@ -111,21 +117,18 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, 
 
     #[inline]
     fn try_turn(&mut self) -> Result<Turn, StageError> {
-        if self.next == self.claimed && self.position.gate.end() <= self.next {
+        let Position { ring, gate, pool, .. } = &self.position;
+        // A worker finishes what it has claimed, since nobody else will; unless nothing is drained.
+        let owes = pool.is_some() && self.next < self.claimed;
+        if gate.end() <= self.next && (!owes || ring.control.phase() >= Phase::Halted) {
             return Ok(Turn::Ended);
         }
-        // A worker that was stopped gives nothing back: it finishes what it has claimed, unless
-        // nobody drains any more.
-        if self.position.gate.end() == 0 {
-            return Ok(Turn::Ended);
-        }
-        let (batch, depth) = match &self.position.pool {
-            None => self.next_batch(),
-            Some(_) if self.next < self.claimed => (self.next..self.claimed, self.claimed - self.next),
-            Some(pool) => {
-                let pool = Arc::clone(pool);
-                self.claim_batch(&pool)
-            }
+        let (batch, depth) = if owes {
+            (self.next..self.claimed, self.claimed - self.next)
+        } else if pool.is_some() {
+            self.claim_batch()
+        } else {
+            self.next_batch()
         };
         if batch.is_empty() {
             return Ok(Turn::Idle);
@@ -148,15 +151,17 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, 
     ///
     /// The gate is moved to the pool's counter before the claim, so that the lowest gate of all
     /// workers is never above an event that somebody is about to claim.
-    fn claim_batch(&mut self, pool: &AtomicU64) -> (Range<u64>, u64) {
-        let Position { ring, gate, upstream, batch_max, .. } = &self.position;
+    fn claim_batch(&mut self) -> (Range<u64>, u64) {
+        let Self { position: Position { ring, gate, upstream, pool, batch_max, .. }, next, claimed, .. } =
+            self;
+        let Some(pool) = pool else { return (*next..*next, 0) };
         loop {
             // Acquire pairs with the Release half of the claim below.
             let free = pool.load(Ordering::Acquire);
-            if free != self.next || gate.peek() != free {
+            if gate.peek() != free {
                 gate.release(free, ring.control.consumers_signal);
-                (self.next, self.claimed) = (free, free);
             }
+            (*next, *claimed) = (free, free);
             let wanted = free.saturating_add(*batch_max);
             let available = ring.available(upstream, free, wanted).min(gate.end());
             let depth = available.saturating_sub(free);
@@ -167,14 +172,14 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, 
             let size = depth.div_ceil(2).min(*batch_max);
             // AcqRel: the claims of a pool follow each other, and each sees the gates before it.
             if pool.compare_exchange(free, free + size, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                self.claimed = free + size;
+                *claimed = free + size;
                 return (free..free + size, depth);
             }
         }
     }
 
     fn handle(&mut self, batch: Range<u64>, depth: u64) -> Result<(), StageError> {
-        (self.batch, self.at, self.failing) = (batch.clone(), batch.start, 1);
+        (self.batch, self.depth, self.at, self.failing) = (batch.clone(), depth, batch.start, 1);
         self.stage.batch_starts(&batch, depth);
         self.stage.on_batch_start(batch.end - batch.start, depth);
         if self.position.ring.sequencer.has_skips(batch.start) {
@@ -245,8 +250,8 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, 
         self.failed = (at, attempt);
         let Position { ring, gate, exceptions, .. } = &self.position;
         let failure = Failure::new(&gate.name, Moment::Event(at), attempt, cause);
-        // SAFETY: (A), (B) a batch is being handled, so the event is this consumer's until `finish`; the handler has returned or
-        // unwound, so that no `&mut` to it is left.
+        // SAFETY: (A), (B) a batch is being handled, so the event is this consumer's until `finish`; the
+        // handler has returned or unwound, so that no `&mut` to it is left.
         let event = unsafe { ring.slots.slot(at).as_ref() };
         let action = decide(|| exceptions.on_event_failure(&failure, event));
         let failing = at..at + self.failing;

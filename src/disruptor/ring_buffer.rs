@@ -299,7 +299,20 @@ impl<E, P: ProducerKind, W: WaitStrategy> RingBuffer<E, P, W> {
             self.check_claim()?;
         }
         let room = Room { control: &self.ring.control, gates: &mut self.gates, patience };
-        self.ring.sequencer.claim(&mut self.local, size, room)
+        let claimed = self.ring.sequencer.claim(&mut self.local, size, room);
+        if claimed.is_err() {
+            self.agree_to_the_end();
+        }
+        claimed
+    }
+
+    /// A claim that was under way when the disruptor ended has told the caller so; this tells the
+    /// disruptor, which may wait for its single producer.
+    #[cold]
+    fn agree_to_the_end(&mut self) {
+        if self.ring.control.refusal().is_some() {
+            self.retire();
+        }
     }
 
     #[cold]

@@ -16,11 +16,11 @@ pub trait ProducerKind: sealed::Sealed + Send + Sync + 'static {
 }
 
 /// One producer, which cannot be cloned: a claim touches nothing that is shared.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum SingleProducer {}
 
 /// Any number of producers, cloned from each other: a claim is one atomic addition.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum MultiProducer {}
 
 impl ProducerKind for SingleProducer {

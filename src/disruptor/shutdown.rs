@@ -67,7 +67,9 @@ impl<E, P: ProducerKind, W: WaitStrategy> Disruptor<E, P, W> {
         self.join_threads(|_| true);
         let cursor = self.ring.cursor();
         let gates = self.ring.control.gates.snapshot();
-        let left = gates.iter().map(|gate| (Arc::clone(&gate.name), gate.sequence()..cursor));
+        // Claims that the halt refused while they waited for room are counted in the cursor.
+        let rest = |from| from..self.ring.sequencer.available(from, cursor).min(cursor);
+        let left = gates.iter().map(|gate| (Arc::clone(&gate.name), rest(gate.sequence())));
         Halted { unconsumed: left.filter(|(_, events)| !events.is_empty()).collect() }
     }
 

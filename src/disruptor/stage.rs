@@ -226,7 +226,7 @@ impl<E: Sync + 'static, H: TryEventHandler<E>> Stage<E> for Fallible<H> {
         Ok(())
     }
 
-    forward_hooks!(0);
+    forward_hooks!(self, self.0, Result<(), HandlerError>);
 }
 
 /// [`RewindableEventHandler`]
@@ -398,7 +398,7 @@ impl<E: 'static, S: Stage<E>, O: Observer> Stage<E> for Observed<S, O> {
         self.inner.run(run)
     }
 
-    forward_hooks!(inner);
+    forward_hooks!(self, self.inner, Result<(), HandlerError>);
 
     fn batch_starts(&mut self, sequences: &Range<u64>, depth: u64) {
         self.observer.batch_starts(sequences, depth);
