@@ -136,7 +136,7 @@ impl<E: Send + 'static, P: ProducerKind, W: WaitStrategy> Disruptor<E, P, W> {
         if self.ring.control.phase() != Phase::Running {
             return Err(GraphError::NotStarted { name: name() });
         }
-        if self.ring.control.on_consumer_thread() {
+        if self.is_own_thread() {
             return Err(GraphError::OnConsumerThread { name: name() });
         }
         if let Some(follower) = self.graph.follower_of(node) {

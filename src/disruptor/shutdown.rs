@@ -65,11 +65,8 @@ impl<E, P: ProducerKind, W: WaitStrategy> Disruptor<E, P, W> {
     pub fn halt(&mut self) -> Halted {
         self.ring.control.halt();
         self.join_threads(|_| true);
-        let cursor = self.ring.cursor();
         let gates = self.ring.control.gates.snapshot();
-        // Claims that the halt refused while they waited for room are counted in the cursor.
-        let rest = |from| from..self.ring.sequencer.available(from, cursor).min(cursor);
-        let left = gates.iter().map(|gate| (Arc::clone(&gate.name), rest(gate.sequence())));
+        let left = gates.iter().map(|gate| (Arc::clone(&gate.name), self.unconsumed(gate.sequence())));
         Halted { unconsumed: left.filter(|(_, events)| !events.is_empty()).collect() }
     }
 
@@ -80,7 +77,7 @@ impl<E, P: ProducerKind, W: WaitStrategy> Disruptor<E, P, W> {
         for_producer: Option<Deadline>,
         for_threads: Deadline,
     ) -> Result<(), Unfinished> {
-        if self.ring.control.on_consumer_thread() {
+        if self.is_own_thread() {
             return Err(Unfinished::Caller);
         }
         // The built-in producer publishes no more.
@@ -118,13 +115,29 @@ impl<E, P: ProducerKind, W: WaitStrategy> Disruptor<E, P, W> {
         let control = &self.ring.control;
         let end = self.ring.cursor();
         let slowest = control.gates.snapshot().iter().map(|gate| gate.sequence()).min();
-        let unconsumed = slowest.map_or(0, |slowest| end.saturating_sub(slowest));
+        let unconsumed = slowest.map_or(0..0, |slowest| self.unconsumed(slowest));
+        let unconsumed = unconsumed.end - unconsumed.start;
         match (control.phase(), control.failure()) {
             (Phase::Poisoned, Some(failure)) => Err(ShutdownError::Poisoned { failure, unconsumed }),
             (Phase::Halted, _) => Err(ShutdownError::Halted { unconsumed }),
             _ if !self.launches.is_empty() && unconsumed > 0 => Err(ShutdownError::NotStarted { unconsumed }),
             _ => Ok(Drained { end }),
         }
+    }
+
+    /// Whether the calling thread is one of this disruptor's, which cannot wait for itself.
+    ///
+    /// Asked of the threads: one of them may run the handlers of another disruptor, step by step.
+    pub(super) fn is_own_thread(&self) -> bool {
+        let current = thread::current().id();
+        self.threads.iter().any(|(_, handle)| handle.thread().id() == current)
+    }
+
+    /// What was published from `sequence` on. Claims that an end refused while they waited for room
+    /// are counted in the cursor, but not here.
+    fn unconsumed(&self, sequence: u64) -> Range<u64> {
+        let cursor = self.ring.cursor().max(sequence);
+        sequence..self.ring.sequencer.available(sequence, cursor).min(cursor)
     }
 
     /// Waits for the threads of these nodes, which have been told to end; not for the calling one.
@@ -152,7 +165,7 @@ impl<E, P: ProducerKind, W: WaitStrategy> Drop for Disruptor<E, P, W> {
         let control = &self.ring.control;
         if control.close() {
             control.finish_at(self.ring.sequencer.close());
-            if !control.on_consumer_thread() {
+            if !self.is_own_thread() {
                 self.join_threads(|_| true);
             }
         }
