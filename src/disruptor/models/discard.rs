@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use loom::thread;
 
+use super::super::consumer::Consumer;
+use super::super::failure::{FailurePolicy, HandlerError};
+use super::super::handler::EventContext;
 use super::super::ring::Ring;
 use super::super::sequencer::{ProducerKind, Sequencer};
 use super::super::wait_strategies::BlockingWaitStrategy;
-use super::{DisruptorBuilder, Poller, Watched, check, drain, poller, running};
+use super::{DisruptorBuilder, Phase, Poller, Watched, check, drain, poller, poller_behind, running};
 
 /// Discards event 0 before it lets it go, as a consumer does that fails, and then lets event 1 go.
 fn discard_first<P: ProducerKind>(ring: &Ring<Watched, P, BlockingWaitStrategy>, poller: &mut Poller<P>) {
@@ -46,18 +49,23 @@ fn a_discarded_event_is_whole_for_those_beside() {
 }
 
 fn check_behind<P: ProducerKind>(builder: fn() -> DisruptorBuilder<P>) {
-    check(2, move || {
-        let mut disruptor = running(builder(), 2);
-        disruptor.ring.sequencer.prepare_discards();
-        let mut discarding = poller(&disruptor.ring, &[]);
-        let mut behind = poller(&disruptor.ring, &[&discarding]);
-        let ring = Arc::clone(&disruptor.ring);
-        let discarder = thread::spawn(move || discard_first(&ring, &mut discarding));
+    check(1, move || {
+        let mut disruptor = builder().buffer_size(2).build().expect("it is built");
+        let fails_first = |_: &Watched, context: &mut EventContext<'_>| -> Result<(), HandlerError> {
+            if context.sequence() == 0 { Err("not this one".into()) } else { Ok(()) }
+        };
+        let discarding = Consumer::fallible(fails_first).on_failure(FailurePolicy::Discard).max_batch(1);
+        disruptor.handle(discarding).expect("it can be added");
+        let launch = disruptor.launches.pop().expect("it is to be started");
+        let mut behind = poller_behind(&disruptor.ring, disruptor.graph.nodes[0].gates.iter());
+        disruptor.ring.control.enter(Phase::Running);
         for value in [7, 8] {
             let producer = disruptor.ring_buffer();
-            producer.publish_event(|event: &mut Watched, _| event.write(value)).expect("it runs");
+            producer.publish_event(|event: &mut Watched, _| event.write(value)).expect("there is room");
         }
+        let discarder = thread::spawn(move || launch.make_runner().expect("it is made").run());
         assert_eq!(drain(&mut behind, 1), [8]);
+        disruptor.ring.control.finish_at(disruptor.ring.sequencer.close());
         discarder.join().expect("it has discarded");
     });
 }
