@@ -337,7 +337,7 @@ impl<E: Send + 'static, W: WaitStrategy> Disruptor<E, SingleProducer, W> {
     /// Drop it before the shutdown, which otherwise fails with
     /// [`ProducerActive`](super::ShutdownError::ProducerActive). It cannot be cloned:
     ///
-    /// ```compile_fail
+    /// ```compile_fail,E0599
     /// # let mut disruptor = badbatch::DisruptorBuilder::new().buffer_size(8).single_producer().build::<u64>()?;
     /// let producer = disruptor.take_producer().unwrap();
     /// let second = producer.clone(); // two threads would claim the same slots

@@ -184,7 +184,7 @@ impl<E, P: ProducerKind, W: WaitStrategy> Drop for EventPoller<E, P, W> {
 ///
 /// It borrows its poller, so there is one at a time:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0499
 /// # let mut disruptor = badbatch::DisruptorBuilder::new().buffer_size(8).single_producer().build::<u64>()?;
 /// # let mut poller = disruptor.new_poller(&[])?;
 /// let first = poller.poll()?;
@@ -195,7 +195,7 @@ impl<E, P: ProducerKind, W: WaitStrategy> Drop for EventPoller<E, P, W> {
 ///
 /// And no event outlives it:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0505
 /// # let mut disruptor = badbatch::DisruptorBuilder::new().buffer_size(8).single_producer().build::<u64>()?;
 /// # let mut poller = disruptor.new_poller(&[])?;
 /// let batch = poller.poll()?;

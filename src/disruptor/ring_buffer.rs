@@ -144,7 +144,7 @@ impl<E, P: ProducerKind, W: WaitStrategy> RingBuffer<E, P, W> {
     ///
     /// No reference to an event gets out of the closure:
     ///
-    /// ```compile_fail
+    /// ```compile_fail,E0521
     /// # use badbatch::{DisruptorBuilder, EventHandler};
     /// # let mut disruptor = DisruptorBuilder::new().buffer_size(8).single_producer().build::<u64>()?;
     /// let mut leak = None;

@@ -38,3 +38,21 @@ fn a_claim_in_flight_outlasts_the_consumer_behind_it() {
         publishing.join().expect("the producer is done");
     });
 }
+
+/// Invariant: a producer that takes another one's word for it that a claim has ended comes after the
+/// writes of that claim, without having seen its stamp.
+#[test]
+fn a_claim_that_another_producer_saw_end_has_ended() {
+    check(2, || {
+        let disruptor = running(DisruptorBuilder::new().multi_producer(), 2);
+        let (mut one, mut other) = (disruptor.producer(), disruptor.producer());
+        let publishing = thread::spawn(move || {
+            for value in 0..3 {
+                one.publish_event(|event: &mut Watched, _| event.write(value)).expect("it runs");
+            }
+        });
+        // As the last of the four it writes the slot of the second, and looks no further than the third.
+        other.publish_event(|event: &mut Watched, _| event.write(3)).expect("it runs");
+        publishing.join().expect("the producer is done");
+    });
+}

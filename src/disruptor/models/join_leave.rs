@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use loom::thread;
 
+use super::super::producer_wait::ProducerWait;
+use super::super::sequencer::ProducerKind;
 use super::{DisruptorBuilder, Watched, check, drain, poller, running};
 
 /// Invariant: a consumer that joins reads every event from its start on, unspoilt, however far the
@@ -46,6 +48,72 @@ fn a_joining_consumer_is_not_overrun_by_several_producers() {
                 .expect("it runs");
         }
         joining.join().expect("the joiner is done");
+    });
+}
+
+/// Joins while a producer that never signals goes around the ring. A publication that signals has a
+/// fence, which would stand in for the one that joining needs.
+fn join_beside_a_silent_producer<P: ProducerKind>(builder: fn() -> DisruptorBuilder<P>) {
+    check(3, move || {
+        let builder = builder().busy_spin_wait_strategy().producer_wait(ProducerWait::Spin);
+        let mut disruptor = running(builder, 1);
+        let mut producer = disruptor.producer.take().expect("it is there");
+        let ring = Arc::clone(&disruptor.ring);
+        let joining = thread::spawn(move || {
+            let mut poller = poller(&ring, &[]);
+            if let Ok(batch) = poller.poll() {
+                batch.iter().for_each(|(sequence, event)| assert_eq!(event.read(), sequence));
+            }
+        });
+        for _ in 0..3 {
+            if let Ok(mut claim) = producer.try_claim() {
+                let sequence = claim.sequence();
+                claim.write(sequence);
+                claim.publish();
+            }
+        }
+        joining.join().expect("the joiner is done");
+    });
+}
+
+/// Invariant: as above, by the fences of the join and of the claim alone.
+#[test]
+fn a_joining_consumer_is_not_overrun_in_silence() {
+    join_beside_a_silent_producer(|| DisruptorBuilder::new().single_producer());
+}
+
+/// The same with the claim of several producers.
+#[test]
+fn a_joining_consumer_is_not_overrun_in_silence_by_several_producers() {
+    join_beside_a_silent_producer(|| DisruptorBuilder::new().multi_producer());
+}
+
+/// Invariant: a producer with an old list, all of whose gates have left, does not overrun a consumer that
+/// joins meanwhile: its own claim still bounds it.
+#[test]
+fn a_joining_consumer_is_not_overrun_as_the_last_one_leaves() {
+    check(3, || {
+        let mut disruptor = running(DisruptorBuilder::new().single_producer(), 1);
+        let leaving = poller(&disruptor.ring, &[]);
+        let mut producer = disruptor.take_producer().expect("it is there");
+        // The producer has seen the list with the gate that leaves.
+        producer.try_publish(|event| event.write(0)).expect("there is room");
+        let ring = Arc::clone(&disruptor.ring);
+        let changing = thread::spawn(move || {
+            drop(leaving);
+            let mut poller = poller(&ring, &[]);
+            if let Ok(batch) = poller.poll() {
+                batch.iter().for_each(|(sequence, event)| assert_eq!(event.read(), sequence));
+            }
+        });
+        for _ in 0..3 {
+            if let Ok(mut claim) = producer.try_claim() {
+                let sequence = claim.sequence();
+                claim.write(sequence);
+                claim.publish();
+            }
+        }
+        changing.join().expect("the joiner is done");
     });
 }
 

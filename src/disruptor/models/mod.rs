@@ -30,6 +30,7 @@ use super::gate::Gate;
 use super::poller::EventPoller;
 use super::ring::Ring;
 use super::sequencer::{ProducerKind, Sequencer};
+use super::wait::WaitStrategy;
 use super::wait_strategies::BlockingWaitStrategy;
 
 /// An event in which loom notices every unordered access.
@@ -56,7 +57,7 @@ impl Watched {
     }
 }
 
-type Poller<P> = EventPoller<Watched, P, BlockingWaitStrategy>;
+type Poller<P, W = BlockingWaitStrategy> = EventPoller<Watched, P, W>;
 
 /// Runs `model` under every interleaving with at most `bound` preemptions, or as many as
 /// `LOOM_MAX_PREEMPTIONS` says.
@@ -67,28 +68,28 @@ fn check(bound: usize, model: impl Fn() + Send + Sync + 'static) {
 }
 
 /// A disruptor that counts as running; its consumers run on the model's own threads.
-fn running<P: ProducerKind>(
-    builder: DisruptorBuilder<P>,
+fn running<P: ProducerKind, W: WaitStrategy>(
+    builder: DisruptorBuilder<P, W>,
     slots: usize,
-) -> Disruptor<Watched, P, BlockingWaitStrategy> {
+) -> Disruptor<Watched, P, W> {
     let disruptor = builder.buffer_size(slots).build().expect("the size is right");
     disruptor.ring.control.enter(Phase::Running);
     disruptor
 }
 
 /// A poller behind the consumers with these gates, made on whichever thread asks for it.
-fn poller<P: ProducerKind>(
-    ring: &Arc<Ring<Watched, P, BlockingWaitStrategy>>,
-    behind: &[&Poller<P>],
-) -> Poller<P> {
+fn poller<P: ProducerKind, W: WaitStrategy>(
+    ring: &Arc<Ring<Watched, P, W>>,
+    behind: &[&Poller<P, W>],
+) -> Poller<P, W> {
     poller_behind(ring, behind.iter().map(|poller| &poller.gate))
 }
 
 /// A poller behind these gates.
-fn poller_behind<'a, P: ProducerKind>(
-    ring: &Arc<Ring<Watched, P, BlockingWaitStrategy>>,
+fn poller_behind<'a, P: ProducerKind, W: WaitStrategy>(
+    ring: &Arc<Ring<Watched, P, W>>,
     upstream: impl Iterator<Item = &'a Arc<Gate>>,
-) -> Poller<P> {
+) -> Poller<P, W> {
     let gate = Arc::new(Gate::new("poller".into()));
     ring.control.gates.join(&gate, || ring.sequencer.claimed());
     ring.control.catch_up(&gate);
@@ -96,7 +97,7 @@ fn poller_behind<'a, P: ProducerKind>(
 }
 
 /// What the poller gets until it has `count` events or the disruptor ends.
-fn drain<P: ProducerKind>(poller: &mut Poller<P>, count: usize) -> Vec<u64> {
+fn drain<P: ProducerKind, W: WaitStrategy>(poller: &mut Poller<P, W>, count: usize) -> Vec<u64> {
     let mut got = Vec::new();
     while got.len() < count {
         match poller.wait(None) {
