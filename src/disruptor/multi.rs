@@ -123,6 +123,11 @@ impl Sequencer for MultiSequencer {
         MultiLocal { limit: 0 }
     }
 
+    #[inline(always)]
+    fn claim_at_once(&self, _local: &mut MultiLocal, _size: ClaimSize) -> Option<Range<u64>> {
+        None
+    }
+
     #[inline]
     fn claim(
         &self,

@@ -54,30 +54,30 @@ impl<E, P: ProducerKind, W: WaitStrategy> RingBuffer<E, P, W> {
     /// Claims one slot.
     #[inline]
     pub fn claim(&mut self) -> Result<Claim<'_, E, P, W>, ClaimError> {
-        self.guard(ClaimSize { least: 1, most: 1 }, Patience::Forever).map(Claim::new)
+        self.guard(ClaimSize { least: 1, most: 1 }, &Patience::Forever).map(Claim::new)
     }
 
     /// Claims one slot if one is free.
     #[inline]
     pub fn try_claim(&mut self) -> Result<Claim<'_, E, P, W>, ClaimError> {
-        self.guard(ClaimSize { least: 1, most: 1 }, Patience::Try).map(Claim::new)
+        self.guard(ClaimSize { least: 1, most: 1 }, &Patience::Try).map(Claim::new)
     }
 
     /// Claims one slot, waiting up to `timeout`.
     pub fn claim_timeout(&mut self, timeout: Duration) -> Result<Claim<'_, E, P, W>, ClaimError> {
-        self.guard(ClaimSize { least: 1, most: 1 }, patience(timeout)).map(Claim::new)
+        self.guard(ClaimSize { least: 1, most: 1 }, &patience(timeout)).map(Claim::new)
     }
 
     /// Claims `n` slots with consecutive sequences, 1 to the ring's capacity.
     #[inline]
     pub fn claim_n(&mut self, n: usize) -> Result<ClaimBatch<'_, E, P, W>, ClaimError> {
-        self.guard(self.exactly(n)?, Patience::Forever)
+        self.guard(self.exactly(n)?, &Patience::Forever)
     }
 
     /// Claims `n` slots if so many are free.
     #[inline]
     pub fn try_claim_n(&mut self, n: usize) -> Result<ClaimBatch<'_, E, P, W>, ClaimError> {
-        self.guard(self.exactly(n)?, Patience::Try)
+        self.guard(self.exactly(n)?, &Patience::Try)
     }
 
     /// Claims `n` slots, waiting up to `timeout`.
@@ -86,17 +86,17 @@ impl<E, P: ProducerKind, W: WaitStrategy> RingBuffer<E, P, W> {
         n: usize,
         timeout: Duration,
     ) -> Result<ClaimBatch<'_, E, P, W>, ClaimError> {
-        self.guard(self.exactly(n)?, patience(timeout))
+        self.guard(self.exactly(n)?, &patience(timeout))
     }
 
     /// Waits for a free slot, then claims as many as are free, up to `max`.
     pub fn claim_up_to(&mut self, max: usize) -> Result<ClaimBatch<'_, E, P, W>, ClaimError> {
-        self.guard(self.up_to(max)?, Patience::Forever)
+        self.guard(self.up_to(max)?, &Patience::Forever)
     }
 
     /// Claims as many slots as are free, up to `max`; an error if there is none.
     pub fn try_claim_up_to(&mut self, max: usize) -> Result<ClaimBatch<'_, E, P, W>, ClaimError> {
-        self.guard(self.up_to(max)?, Patience::Try)
+        self.guard(self.up_to(max)?, &Patience::Try)
     }
 
     /// Waits up to `timeout` for a free slot, then claims as many as are free, up to `max`.
@@ -105,7 +105,7 @@ impl<E, P: ProducerKind, W: WaitStrategy> RingBuffer<E, P, W> {
         max: usize,
         timeout: Duration,
     ) -> Result<ClaimBatch<'_, E, P, W>, ClaimError> {
-        self.guard(self.up_to(max)?, patience(timeout))
+        self.guard(self.up_to(max)?, &patience(timeout))
     }
 
     /// Claims a slot, has `translator` fill it, and publishes it; returns its sequence, which the
@@ -183,28 +183,28 @@ impl<E, P: ProducerKind, W: WaitStrategy> RingBuffer<E, P, W> {
         reason = "the name that LMAX users look for; it can fail and iterates nothing"
     )]
     pub fn next(&mut self) -> Result<u64, ClaimError> {
-        self.take_tokens(ClaimSize { least: 1, most: 1 }, Patience::Forever).map(|tokens| tokens.start)
+        self.take_tokens(ClaimSize { least: 1, most: 1 }, &Patience::Forever).map(|tokens| tokens.start)
     }
 
     /// As [`next`](Self::next), if a slot is free.
     pub fn try_next(&mut self) -> Result<u64, ClaimError> {
-        self.take_tokens(ClaimSize { least: 1, most: 1 }, Patience::Try).map(|tokens| tokens.start)
+        self.take_tokens(ClaimSize { least: 1, most: 1 }, &Patience::Try).map(|tokens| tokens.start)
     }
 
     /// As [`next`](Self::next), waiting up to `timeout`.
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<u64, ClaimError> {
-        self.take_tokens(ClaimSize { least: 1, most: 1 }, patience(timeout)).map(|tokens| tokens.start)
+        self.take_tokens(ClaimSize { least: 1, most: 1 }, &patience(timeout)).map(|tokens| tokens.start)
     }
 
     /// Claims `n` slots and returns their sequences. Publish them in order, one by one or the last
     /// one alone.
     pub fn next_n(&mut self, n: usize) -> Result<Range<u64>, ClaimError> {
-        self.take_tokens(self.exactly(n)?, Patience::Forever)
+        self.take_tokens(self.exactly(n)?, &Patience::Forever)
     }
 
     /// As [`next_n`](Self::next_n), if so many slots are free.
     pub fn try_next_n(&mut self, n: usize) -> Result<Range<u64>, ClaimError> {
-        self.take_tokens(self.exactly(n)?, Patience::Try)
+        self.take_tokens(self.exactly(n)?, &Patience::Try)
     }
 
     /// The event of a sequence that was claimed with [`next`](Self::next) and is unpublished.
@@ -276,13 +276,13 @@ impl<E, P: ProducerKind, W: WaitStrategy> RingBuffer<E, P, W> {
         Ok(ClaimSize { least: 1, most: max.min(capacity) as u64 })
     }
 
-    fn take_tokens(&mut self, size: ClaimSize, patience: Patience) -> Result<Range<u64>, ClaimError> {
+    fn take_tokens(&mut self, size: ClaimSize, patience: &Patience) -> Result<Range<u64>, ClaimError> {
         self.tokens = self.claim_range(size, patience)?;
         Ok(self.tokens.clone())
     }
 
-    #[inline]
-    fn guard(&mut self, size: ClaimSize, patience: Patience) -> Result<ClaimBatch<'_, E, P, W>, ClaimError> {
+    #[inline(always)]
+    fn guard(&mut self, size: ClaimSize, patience: &Patience) -> Result<ClaimBatch<'_, E, P, W>, ClaimError> {
         let claimed = self.claim_range(size, patience)?;
         if !P::Sequencer::SINGLE {
             // Remembered, so that a guard that is forgotten leaves no gap.
@@ -292,37 +292,35 @@ impl<E, P: ProducerKind, W: WaitStrategy> RingBuffer<E, P, W> {
     }
 
     /// The one place where slots are claimed.
-    #[inline]
-    fn claim_range(&mut self, size: ClaimSize, patience: Patience) -> Result<Range<u64>, ClaimError> {
-        let guarded = !P::Sequencer::SINGLE && !self.guarded.is_empty();
-        if !self.ring.control.is_running() || !self.tokens.is_empty() || guarded {
-            self.check_claim()?;
+    #[inline(always)]
+    fn claim_range(&mut self, size: ClaimSize, patience: &Patience) -> Result<Range<u64>, ClaimError> {
+        if self.ring.control.is_running() && self.tokens.is_empty() {
+            if let Some(claimed) = self.ring.sequencer.claim_at_once(&mut self.local, size) {
+                return Ok(claimed);
+            }
         }
-        let room = Room { control: &self.ring.control, gates: &mut self.gates, patience };
-        let claimed = self.ring.sequencer.claim(&mut self.local, size, room);
-        if claimed.is_err() {
-            self.agree_to_the_end();
+        self.claim_with_care(size, patience)
+    }
+
+    /// Out of line, so that what needs no care stays in registers: stores to the stack would compete
+    /// with those to the slots.
+    #[inline(never)]
+    fn claim_with_care(&mut self, size: ClaimSize, patience: &Patience) -> Result<Range<u64>, ClaimError> {
+        let claimed = self.check_claim().and_then(|()| {
+            let room = Room { control: &self.ring.control, gates: &mut self.gates, patience: *patience };
+            self.ring.sequencer.claim(&mut self.local, size, room)
+        });
+        // A claim that is refused is the single producer's agreement to the end. Tokens may still be
+        // published: the close has counted them in.
+        if claimed.is_err() && self.tokens.is_empty() && self.ring.control.refusal().is_some() {
+            self.retire();
         }
         claimed
     }
 
-    /// A claim that was under way when the disruptor ended has told the caller so; this tells the
-    /// disruptor, which may wait for its single producer.
-    #[cold]
-    fn agree_to_the_end(&mut self) {
-        if self.ring.control.refusal().is_some() {
-            self.retire();
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
+    #[inline]
     fn check_claim(&mut self) -> Result<(), ClaimError> {
         if let Some(refusal) = self.ring.control.refusal() {
-            // Tokens may still be published: the close has counted them in.
-            if self.tokens.is_empty() {
-                self.retire();
-            }
             return Err(refusal);
         }
         if !self.tokens.is_empty() {

@@ -52,38 +52,9 @@ impl Room<'_> {
 
     /// The limit up to which slots may be claimed, at least `end`, for a producer (or a ring of
     /// producers) that has claimed everything below `claimed`. `settled` is `Sequencer::settled`.
-    #[inline]
-    pub(crate) fn find(
-        &mut self,
-        claimed: u64,
-        end: u64,
-        settled: impl Fn(u64) -> u64,
-    ) -> Result<u64, ClaimError> {
-        self.copy().find_slowly(claimed, end, settled)
-    }
-
-    /// The limit for a claim that was made up to `end` and cannot be undone: it waits even while
-    /// the ring closes, since closing counts it in, and gives up only when nothing is drained.
-    #[inline]
-    pub(crate) fn find_for_committed(
-        &mut self,
-        claimed: u64,
-        end: u64,
-        settled: impl Fn(u64) -> u64,
-    ) -> Result<u64, ClaimError> {
-        self.copy().find_for_committed_slowly(claimed, end, settled)
-    }
-
-    /// For the slow path to refer to, so that a claim that never takes it keeps its room in
-    /// registers: stores to the stack would compete with those to the slots.
-    #[inline]
-    fn copy(&mut self) -> Room<'_> {
-        Room { control: self.control, gates: self.gates, patience: self.patience }
-    }
-
     #[cold]
     #[inline(never)]
-    fn find_slowly(
+    pub(crate) fn find(
         &mut self,
         claimed: u64,
         end: u64,
@@ -118,9 +89,11 @@ impl Room<'_> {
         }
     }
 
+    /// The limit for a claim that was made up to `end` and cannot be undone: it waits even while
+    /// the ring closes, since closing counts it in, and gives up only when nothing is drained.
     #[cold]
     #[inline(never)]
-    fn find_for_committed_slowly(
+    pub(crate) fn find_for_committed(
         &mut self,
         claimed: u64,
         end: u64,

@@ -59,6 +59,9 @@ pub(crate) trait Sequencer: Send + Sync + 'static {
     /// The private half of a new producer.
     fn local(&self) -> Self::Local;
 
+    /// Takes `size.most` slots if that needs neither a look at others nor a write that they see.
+    fn claim_at_once(&self, local: &mut Self::Local, size: ClaimSize) -> Option<Range<u64>>;
+
     /// Takes slots. They are the caller's until it hands them to `publish` or `skip`.
     fn claim(
         &self,

@@ -51,6 +51,11 @@ impl Sequencer for SingleSequencer {
         SingleLocal { next: self.first, limit: self.first }
     }
 
+    #[inline(always)]
+    fn claim_at_once(&self, local: &mut SingleLocal, size: ClaimSize) -> Option<Range<u64>> {
+        (local.limit - local.next >= size.most).then(|| local.next..local.next + size.most)
+    }
+
     #[inline]
     fn claim(
         &self,
