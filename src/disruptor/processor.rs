@@ -156,8 +156,9 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, 
             self;
         let Some(pool) = pool else { return (*next..*next, 0) };
         loop {
-            // Acquire pairs with the Release half of the claim below.
-            let free = pool.load(Ordering::Acquire);
+            // Relaxed here and below: the counter only divides the events, and this worker's gate is at or
+            // below what it has claimed, in whatever order the counter is seen.
+            let free = pool.load(Ordering::Relaxed);
             if gate.peek() != free {
                 gate.release(free, ring.control.consumers_signal);
             }
@@ -170,8 +171,7 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, 
             }
             // Half of what waits, so that others find something too.
             let size = depth.div_ceil(2).min(*batch_max);
-            // AcqRel: the claims of a pool follow each other, and each sees the gates before it.
-            if pool.compare_exchange(free, free + size, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            if pool.compare_exchange(free, free + size, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
                 *claimed = free + size;
                 return (free..free + size, depth);
             }

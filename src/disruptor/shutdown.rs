@@ -136,7 +136,9 @@ impl<E, P: ProducerKind, W: WaitStrategy> Disruptor<E, P, W> {
     /// What was published from `sequence` on. Claims that an end refused while they waited for room
     /// are counted in the cursor, but not here.
     fn unconsumed(&self, sequence: u64) -> Range<u64> {
-        let cursor = self.ring.cursor().max(sequence);
+        let cursor = self.ring.cursor();
+        // A poller that is being dropped stands at the end of time.
+        let sequence = sequence.min(cursor);
         sequence..self.ring.sequencer.available(sequence, cursor).min(cursor)
     }
 
