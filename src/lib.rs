@@ -20,6 +20,8 @@ mod pages {
     struct Readme;
     #[doc = include_str!("../docs/ARCHITECTURE.md")]
     struct Architecture;
+    #[doc = include_str!("../docs/BENCHMARKS.md")]
+    struct Benchmarks;
     #[doc = include_str!("../docs/SOUNDNESS.md")]
     struct Soundness;
     #[doc = include_str!("../docs/STYLE.md")]
