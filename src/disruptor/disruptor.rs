@@ -235,7 +235,10 @@ impl<E: Send + 'static, P: ProducerKind, W: WaitStrategy> Disruptor<E, P, W> {
             }
         }
         let node = self.graph.nodes.len();
-        let name = options.name.unwrap_or_else(|| format!("consumer-{node}").into());
+        let name: Arc<str> = options.name.unwrap_or_else(|| format!("consumer-{node}").into());
+        if self.graph.live().any(|node| self.graph.nodes[node].name == name) {
+            return Err(GraphError::NameTaken { name });
+        }
         let (upstream, gates) = self.join(name, access, follows, stages.len());
         let first = gates.iter().map(|gate| gate.sequence()).max().unwrap_or_default();
         let pool = (sharing == Sharing::Pool).then(|| Arc::new(CachePadded::new(AtomicU64::new(first))));

@@ -85,15 +85,11 @@ pub enum GraphError {
         /// One that follows it.
         follower: Arc<str>,
     },
-    /// A mutable consumer cannot follow what other consumers read.
-    #[error(
-        "`{exclusive}` takes `&mut` events, but neither comes before nor after `{other}`; chain one behind the other with `after` or `then`"
-    )]
-    Conflict {
-        /// The consumer that takes `&mut` events.
-        exclusive: Arc<str>,
-        /// One that could run at the same time.
-        other: Arc<str>,
+    /// Another consumer that takes part has the name, which failures and stalls are told apart by.
+    #[error("there is a consumer `{name}` already; name this one differently")]
+    NameTaken {
+        /// The name.
+        name: Arc<str>,
     },
     /// There is no handler in the list.
     #[error("a worker pool or a partition needs at least one handler")]

@@ -100,6 +100,17 @@ fn a_pool_or_a_partition_without_handlers_is_refused() {
 }
 
 #[test]
+fn two_consumers_of_one_name_are_refused_while_both_take_part() {
+    let mut disruptor = disruptor!();
+    let named = || Consumer::reading(nothing).named("twin");
+    let first = disruptor.handle(named()).expect("added").id();
+    assert!(matches!(disruptor.handle(named()), Err(GraphError::NameTaken { name }) if &*name == "twin"));
+    disruptor.start().expect("it starts");
+    disruptor.remove(first).expect("nobody follows it");
+    disruptor.handle(named()).expect("the name is free again");
+}
+
+#[test]
 fn a_diamond_joins_after_both_branches() {
     let log = Log::new();
     let named = |name: &'static str| {
