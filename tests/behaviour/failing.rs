@@ -266,11 +266,16 @@ fn an_exception_handler_that_panics_poisons() {
 
 #[test]
 fn the_first_failure_is_the_one_that_is_kept() {
-    let (first, second) = (mpsc::channel::<()>(), mpsc::channel::<()>());
+    let (entered, inside) = mpsc::channel::<()>();
+    let (release, gate) = mpsc::channel::<()>();
     let mut disruptor = DisruptorBuilder::new().buffer_size(8).build::<u64>().expect("the size is right");
-    let early = move |_: &u64, _: u64, _: bool| panic!("early");
+    let early = move |_: &u64, _: u64, _: bool| {
+        inside.recv().expect("the late one begins");
+        panic!("early");
+    };
     let late = move |_: &u64, _: u64, _: bool| {
-        second.1.recv().expect("the test lets it go");
+        entered.send(()).expect("the early one listens");
+        gate.recv().expect("the test lets it go");
         panic!("late");
     };
     disruptor.handle(Consumer::reading(early).named("early")).expect("added");
@@ -278,8 +283,7 @@ fn the_first_failure_is_the_one_that_is_kept() {
     disruptor.start().expect("it starts");
     disruptor.ring_buffer().publish_event(|_: &mut u64, _| {}).expect("there is room");
     wait_until(|| disruptor.first_failure().is_some());
-    second.0.send(()).expect("the handler listens");
-    drop(first);
+    release.send(()).expect("the late one listens");
     let Err(ShutdownError::Poisoned { failure, .. }) = disruptor.shutdown() else { panic!("it is poisoned") };
     assert_eq!(failure.consumer(), "early");
 }
