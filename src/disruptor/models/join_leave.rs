@@ -6,8 +6,10 @@ use std::sync::Arc;
 use loom::thread;
 
 use super::super::producer_wait::ProducerWait;
+use super::super::ring_buffer::RingBuffer;
 use super::super::sequencer::ProducerKind;
-use super::{DisruptorBuilder, Watched, check, drain, poller, running};
+use super::super::wait::WaitStrategy;
+use super::{DisruptorBuilder, EventPoller, Watched, check, drain, poller, running};
 
 /// Invariant: a consumer that joins reads every event from its start on, unspoilt, however far the
 /// producer is around the ring. Each event carries its own sequence.
@@ -51,6 +53,24 @@ fn a_joining_consumer_is_not_overrun_by_several_producers() {
     });
 }
 
+/// Publishes up to three events that carry their own sequences, without waiting for room.
+fn try_publish_sequences<P: ProducerKind, W: WaitStrategy>(producer: &mut RingBuffer<Watched, P, W>) {
+    for _ in 0..3 {
+        if let Ok(mut claim) = producer.try_claim() {
+            let sequence = claim.sequence();
+            claim.write(sequence);
+            claim.publish();
+        }
+    }
+}
+
+/// Reads what is there now, in which each event must still carry its own sequence.
+fn check_sequences<P: ProducerKind, W: WaitStrategy>(poller: &mut EventPoller<Watched, P, W>) {
+    if let Ok(batch) = poller.poll() {
+        batch.iter().for_each(|(sequence, event)| assert_eq!(event.read(), sequence));
+    }
+}
+
 /// Joins while a producer that never signals goes around the ring. A publication that signals has a
 /// fence, which would stand in for the one that joining needs.
 fn join_beside_a_silent_producer<P: ProducerKind>(builder: fn() -> DisruptorBuilder<P>) {
@@ -61,17 +81,9 @@ fn join_beside_a_silent_producer<P: ProducerKind>(builder: fn() -> DisruptorBuil
         let ring = Arc::clone(&disruptor.ring);
         let joining = thread::spawn(move || {
             let mut poller = poller(&ring, &[]);
-            if let Ok(batch) = poller.poll() {
-                batch.iter().for_each(|(sequence, event)| assert_eq!(event.read(), sequence));
-            }
+            check_sequences(&mut poller);
         });
-        for _ in 0..3 {
-            if let Ok(mut claim) = producer.try_claim() {
-                let sequence = claim.sequence();
-                claim.write(sequence);
-                claim.publish();
-            }
-        }
+        try_publish_sequences(&mut producer);
         joining.join().expect("the joiner is done");
     });
 }
@@ -102,17 +114,9 @@ fn a_joining_consumer_is_not_overrun_as_the_last_one_leaves() {
         let changing = thread::spawn(move || {
             drop(leaving);
             let mut poller = poller(&ring, &[]);
-            if let Ok(batch) = poller.poll() {
-                batch.iter().for_each(|(sequence, event)| assert_eq!(event.read(), sequence));
-            }
+            check_sequences(&mut poller);
         });
-        for _ in 0..3 {
-            if let Ok(mut claim) = producer.try_claim() {
-                let sequence = claim.sequence();
-                claim.write(sequence);
-                claim.publish();
-            }
-        }
+        try_publish_sequences(&mut producer);
         changing.join().expect("the joiner is done");
     });
 }
