@@ -138,6 +138,12 @@ impl<'a, E> Run<'a, E> {
         Self { events, len, first: *at, last_of_batch, at, gate, signals }
     }
 
+    /// Whether the batch's last event is in this run, where it is the last too.
+    #[inline]
+    fn ends_batch(&self) -> bool {
+        self.first + self.len as u64 > self.last_of_batch
+    }
+
     #[inline]
     fn events(&self) -> &'a [E] {
         // SAFETY: (A), (C).
@@ -162,9 +168,15 @@ impl<E: Sync + 'static, H: EventHandler<E>> Stage<E> for Reading<H> {
 
     #[inline]
     fn run(&mut self, run: Run<'_, E>) -> Result<(), StageError> {
-        for (sequence, event) in (run.first..).zip(run.events()) {
+        let (events, last) = run.events().split_at(run.len - usize::from(run.ends_batch()));
+        for (sequence, event) in (run.first..).zip(events) {
             *run.at = sequence;
-            self.0.on_event(event, sequence, sequence == run.last_of_batch);
+            self.0.on_event(event, sequence, false);
+        }
+        // Apart, so that what a handler does at the end of a batch stays out of the loop.
+        if let [event] = last {
+            *run.at = run.last_of_batch;
+            self.0.on_event(event, run.last_of_batch, true);
         }
         Ok(())
     }
@@ -182,9 +194,16 @@ impl<E: Send + 'static, H: EventHandlerMut<E>> Stage<E> for Modifying<H> {
     fn run(&mut self, mut run: Run<'_, E>) -> Result<(), StageError> {
         // SAFETY: (B) this stage is exclusive, and this is its one use of the run's events.
         let events = unsafe { run.events_mut() };
+        let before_last = events.len() - usize::from(run.ends_batch());
+        let (events, last) = events.split_at_mut(before_last);
         for (sequence, event) in (run.first..).zip(events) {
             *run.at = sequence;
-            self.0.on_event(event, sequence, sequence == run.last_of_batch);
+            self.0.on_event(event, sequence, false);
+        }
+        // Apart, as in `Reading`.
+        if let [event] = last {
+            *run.at = run.last_of_batch;
+            self.0.on_event(event, run.last_of_batch, true);
         }
         Ok(())
     }
@@ -201,8 +220,7 @@ impl<E: Sync + 'static, H: BatchHandler<E>> Stage<E> for Batches<H> {
 
     #[inline]
     fn run(&mut self, run: Run<'_, E>) -> Result<(), StageError> {
-        let ends = run.first + run.len as u64 > run.last_of_batch;
-        self.0.on_batch(run.events(), run.first, ends);
+        self.0.on_batch(run.events(), run.first, run.ends_batch());
         Ok(())
     }
 
