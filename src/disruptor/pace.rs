@@ -10,11 +10,11 @@
 
 use super::sync::spin_loop;
 
-/// The longest pause, in pauses of the CPU: about 1 microsecond. While events come so fast that the
+/// The longest pause, in pauses of the CPU: about 1.5 microseconds. While events come so fast that the
 /// consumer never looks in vain, an event may wait for so long.
 ///
 /// A model has no cache lines, and one path less to explore without pauses.
-const PAUSES_MAX: u32 = if cfg!(loom) { 0 } else { 63 };
+const PAUSES_MAX: u32 = if cfg!(loom) { 0 } else { 127 };
 
 /// So many events are worth a look, in rings that are large enough to gather them.
 const DEPTH_ENOUGH: u64 = 1024;
@@ -53,7 +53,7 @@ mod tests {
     fn pauses_grow_while_looks_find_little_and_end_with_a_look_in_vain() {
         let mut pace = Pace::new(1 << 16);
         assert_eq!(pace.pauses, 0, "the first event after a wait is followed by a look at once");
-        for pauses in [1, 3, 7, 15, 31, PAUSES_MAX, PAUSES_MAX] {
+        for pauses in [1, 3, 7, 15, 31, 63, PAUSES_MAX, PAUSES_MAX] {
             pace.found(DEPTH_ENOUGH - 1);
             assert_eq!(pace.pauses, pauses);
         }
