@@ -78,7 +78,7 @@ impl<'p, E, P: ProducerKind, W: WaitStrategy> Claim<'p, E, P, W> {
     }
 
     /// Lets consumers read the event; returns its sequence.
-    #[inline]
+    #[inline(always)]
     pub fn publish(self) -> u64 {
         self.batch.publish().start
     }
@@ -172,7 +172,7 @@ impl<'p, E, P: ProducerKind, W: WaitStrategy> ClaimBatch<'p, E, P, W> {
     }
 
     /// Lets consumers read all events; returns their sequences.
-    #[inline]
+    #[inline(always)]
     pub fn publish(mut self) -> Range<u64> {
         let published = self.claimed.clone();
         // Emptied first: what is published must not be given up, even if a waker panics.

@@ -42,6 +42,7 @@ mod producer_wait;
 mod wait;
 mod wait_strategies;
 
+mod backoff;
 mod control;
 mod debug;
 mod event_count;

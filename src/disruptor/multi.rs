@@ -3,18 +3,23 @@
 //! A claim is one addition to a shared counter; a publication is one stamp per slot, the lap of the
 //! ring that the slot is in. Consumers read the stamps and never the counter, so they leave the
 //! line alone that producers contend for. Every claimed slot gets a stamp in the end, published or
-//! skipped, so that a stamp is never older than one lap and 31 bits of lap are enough.
+//! skipped, so that a stamp is never older than one lap and 7 bits of lap are more than enough.
+//!
+//! The addition waits until all earlier stores have reached the cache. So that they are there soon,
+//! a claim asks for the lines of the slots and stamps that come next.
 //! Source: LMAX `MultiProducerSequencer`, with a closed bit and a skip bit of our own.
 
 use std::ops::Range;
 
 use crossbeam_utils::CachePadded;
 
+use super::backoff::Backoff;
 use super::error::ClaimError;
 use super::room::{Room, SEQUENCE_MAX};
-use super::sequencer::{ClaimSize, Sequencer};
-use super::sync::{AtomicU32, AtomicU64, Ordering};
+use super::sequencer::{AtOnce, ClaimSize, Sequencer};
+use super::sync::{AtomicU8, AtomicU64, Ordering};
 use super::wait::Watch;
+use crate::sys::prefetch;
 
 pub struct MultiSequencer {
     /// Everything below is claimed; `CLOSED` says that it stays so.
@@ -22,7 +27,7 @@ pub struct MultiSequencer {
     /// Everything below is stamped. Only the slow path moves it, so it may lag.
     frontier: CachePadded<AtomicU64>,
     /// By slot, the lap that was last published or skipped there.
-    stamps: Box<[AtomicU32]>,
+    stamps: Box<[AtomicU8]>,
     /// The end of the newest skip, so that rings without skips pay one comparison a batch.
     newest_skip: CachePadded<AtomicU64>,
     lap_shift: u32,
@@ -31,70 +36,21 @@ pub struct MultiSequencer {
 /// In `claim`: the ring is closed. Claims that were made before count.
 const CLOSED: u64 = 1 << 63;
 /// In a stamp: the slot is to be passed over.
-pub(crate) const SKIPPED: u32 = 1 << 31;
+pub(crate) const SKIPPED: u8 = 1 << 7;
 
 pub(crate) struct MultiLocal {
     /// Slots below are free, as far as this producer knows.
     limit: u64,
+    backoff: Backoff,
 }
 
 impl MultiSequencer {
-    fn lap(&self, sequence: u64) -> u32 {
-        (sequence >> self.lap_shift) as u32 & !SKIPPED
+    fn lap(&self, sequence: u64) -> u8 {
+        (sequence >> self.lap_shift) as u8 & !SKIPPED
     }
 
-    fn stamp(&self, sequence: u64) -> &AtomicU32 {
+    fn stamp(&self, sequence: u64) -> &AtomicU8 {
         &self.stamps[sequence as usize & (self.stamps.len() - 1)]
-    }
-
-    /// The blocking claim: one addition, and then the wait for the slots that it gave.
-    #[inline]
-    fn claim_and_wait(
-        &self,
-        local: &mut MultiLocal,
-        size: u64,
-        mut room: Room<'_>,
-    ) -> Result<Range<u64>, ClaimError> {
-        // Relaxed: the consumers' releases order the reuse of slots, not the other producers.
-        let claimed = self.claim.fetch_add(size, Ordering::Relaxed);
-        if claimed & CLOSED != 0 {
-            return Err(room.control.refusal().unwrap_or(ClaimError::Closed));
-        }
-        let end = claimed + size;
-        if end > local.limit {
-            let limit = room.find_for_committed(claimed, end, |to| self.settled(to))?;
-            if end > SEQUENCE_MAX {
-                self.skip(local, claimed..end);
-                return Err(ClaimError::Exhausted);
-            }
-            local.limit = limit.min(SEQUENCE_MAX);
-        }
-        Ok(claimed..end)
-    }
-
-    /// The claim that may be given up: it takes nothing before there is room.
-    fn find_and_claim(
-        &self,
-        local: &mut MultiLocal,
-        size: ClaimSize,
-        mut room: Room<'_>,
-    ) -> Result<Range<u64>, ClaimError> {
-        loop {
-            // Relaxed: as in `claim_and_wait`; `Room` has the fence that joining needs.
-            let claimed = self.claim.load(Ordering::Relaxed);
-            if claimed & CLOSED != 0 {
-                return Err(room.control.refusal().unwrap_or(ClaimError::Closed));
-            }
-            // Another producer may have claimed beyond this one's limit.
-            if local.limit.saturating_sub(claimed) < size.most {
-                local.limit = room.find(claimed, claimed + size.least, |to| self.settled(to))?;
-            }
-            let end = claimed + size.most.min(local.limit - claimed);
-            // Relaxed: as in `claim_and_wait`.
-            if self.claim.compare_exchange_weak(claimed, end, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-                return Ok(claimed..end);
-            }
-        }
     }
 }
 
@@ -108,7 +64,7 @@ impl Sequencer for MultiSequencer {
         // Each slot starts in the lap before the one in which it is claimed first.
         let stamp = |slot| {
             let laps = (first >> lap_shift) + u64::from(slot < first & (capacity - 1));
-            AtomicU32::new((laps as u32).wrapping_sub(1) & !SKIPPED)
+            AtomicU8::new((laps as u8).wrapping_sub(1) & !SKIPPED)
         };
         Self {
             claim: CachePadded::new(AtomicU64::new(first)),
@@ -120,34 +76,85 @@ impl Sequencer for MultiSequencer {
     }
 
     fn local(&self) -> MultiLocal {
-        MultiLocal { limit: 0 }
+        MultiLocal { limit: 0, backoff: Backoff::new() }
     }
 
+    /// One addition, and no turning back.
     #[inline(always)]
-    fn claim_at_once(&self, _local: &mut MultiLocal, _size: ClaimSize) -> Option<Range<u64>> {
-        None
+    fn claim_at_once(&self, local: &mut MultiLocal, size: ClaimSize, commits: bool) -> AtOnce {
+        if !commits || size.least != size.most {
+            return AtOnce::Nothing;
+        }
+        // Relaxed: the consumers' releases order the reuse of slots, not the other producers.
+        let first = self.claim.fetch_add(size.most, Ordering::Relaxed);
+        // A counter that is closed is beyond every limit.
+        let claimed = first..first + size.most;
+        local.backoff.claimed(claimed.start, claimed.end);
+        if claimed.end > local.limit {
+            return AtOnce::Owed(claimed);
+        }
+        AtOnce::Taken(claimed)
     }
 
-    #[inline]
+    fn wait_for(
+        &self,
+        local: &mut MultiLocal,
+        claimed: Range<u64>,
+        mut room: Room<'_>,
+    ) -> Result<Range<u64>, ClaimError> {
+        if claimed.start & CLOSED != 0 {
+            return Err(room.control.refusal().unwrap_or(ClaimError::Closed));
+        }
+        let limit = room.find_for_committed(claimed.start, claimed.end, |to| self.settled(to))?;
+        if claimed.end > SEQUENCE_MAX {
+            self.skip(local, claimed);
+            return Err(ClaimError::Exhausted);
+        }
+        local.limit = limit.min(SEQUENCE_MAX);
+        Ok(claimed)
+    }
+
     fn claim(
         &self,
         local: &mut MultiLocal,
         size: ClaimSize,
-        room: Room<'_>,
+        mut room: Room<'_>,
     ) -> Result<Range<u64>, ClaimError> {
-        if size.least == size.most && room.may_commit() {
-            self.claim_and_wait(local, size.most, room)
-        } else {
-            self.find_and_claim(local, size, room)
+        loop {
+            // Relaxed: as in `claim_at_once`; `Room` has the fence that joining needs.
+            let claimed = self.claim.load(Ordering::Relaxed);
+            if claimed & CLOSED != 0 {
+                return Err(room.control.refusal().unwrap_or(ClaimError::Closed));
+            }
+            // Another producer may have claimed beyond this one's limit.
+            if local.limit.saturating_sub(claimed) < size.most {
+                local.limit = room.find(claimed, claimed + size.least, |to| self.settled(to))?;
+            }
+            let end = claimed + size.most.min(local.limit - claimed);
+            // Relaxed: as in `claim_at_once`.
+            if self.claim.compare_exchange_weak(claimed, end, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                return Ok(claimed..end);
+            }
         }
     }
 
     #[inline]
-    fn publish(&self, _local: &mut MultiLocal, claimed: Range<u64>) {
+    fn prefetch(&self, local: &MultiLocal, sequence: u64) -> bool {
+        // What is not free is in use, and better left where it is.
+        let is_free = sequence < local.limit;
+        if is_free {
+            prefetch::for_write(self.stamp(sequence));
+        }
+        is_free
+    }
+
+    #[inline(always)]
+    fn publish(&self, local: &mut MultiLocal, claimed: Range<u64>) {
         for sequence in claimed {
             // Release pairs with the Acquire in `available`: consumers see the event's contents.
             self.stamp(sequence).store(self.lap(sequence), Ordering::Release);
         }
+        local.backoff.published();
     }
 
     #[cold]

@@ -14,11 +14,12 @@ use super::error::{ClaimError, NotClaimed};
 use super::gate::GateCache;
 use super::ring::Ring;
 use super::room::{Patience, Room};
-use super::sequencer::{ClaimSize, MultiProducer, ProducerKind, Sequencer};
+use super::sequencer::{AtOnce, ClaimSize, MultiProducer, ProducerKind, Sequencer};
 use super::slots::Slots;
 use super::wait::WaitStrategy;
 use super::wait_strategies::BlockingWaitStrategy;
 use crate::base::deadline::Deadline;
+use crate::sys::prefetch;
 
 /// A producer: the end of the ring at which events go in.
 ///
@@ -235,6 +236,9 @@ impl<E, P: ProducerKind, W: WaitStrategy> RingBuffer<E, P, W> {
             let published = self.tokens.start..sequence + 1;
             self.tokens.start = published.end;
             self.publish_range(published);
+            if self.tokens.is_empty() {
+                self.ring.sequencer.resume(&mut self.local);
+            }
         }
     }
 
@@ -278,6 +282,7 @@ impl<E, P: ProducerKind, W: WaitStrategy> RingBuffer<E, P, W> {
 
     fn take_tokens(&mut self, size: ClaimSize, patience: &Patience) -> Result<Range<u64>, ClaimError> {
         self.tokens = self.claim_range(size, patience)?;
+        self.ring.sequencer.suspend(&mut self.local);
         Ok(self.tokens.clone())
     }
 
@@ -294,24 +299,54 @@ impl<E, P: ProducerKind, W: WaitStrategy> RingBuffer<E, P, W> {
     /// The one place where slots are claimed.
     #[inline(always)]
     fn claim_range(&mut self, size: ClaimSize, patience: &Patience) -> Result<Range<u64>, ClaimError> {
-        if self.ring.control.is_running() && self.tokens.is_empty() {
-            if let Some(claimed) = self.ring.sequencer.claim_at_once(&mut self.local, size) {
-                return Ok(claimed);
+        if !P::Sequencer::SINGLE && !self.guarded.is_empty() {
+            self.skip_forgotten();
+        }
+        let Ring { control, sequencer, slots, .. } = &*self.ring;
+        // A single producer that has tokens out is suspended, so it needs no look at them here.
+        if control.is_running() && (P::Sequencer::SINGLE || self.tokens.is_empty()) {
+            let commits = matches!(patience, Patience::Forever) && !control.on_consumer_thread();
+            match sequencer.claim_at_once(&mut self.local, size, commits) {
+                AtOnce::Taken(claimed) => {
+                    let ahead = claimed.end + slots.prefetch_distance();
+                    if sequencer.prefetch(&self.local, ahead) {
+                        prefetch::for_write(slots.slot(ahead).as_ptr());
+                    }
+                    return Ok(claimed);
+                }
+                AtOnce::Owed(claimed) => return self.wait_for(claimed),
+                AtOnce::Nothing => {}
             }
         }
         self.claim_with_care(size, patience)
     }
 
+    #[cold]
+    #[inline(never)]
+    fn wait_for(&mut self, claimed: Range<u64>) -> Result<Range<u64>, ClaimError> {
+        let room = Room { control: &self.ring.control, gates: &mut self.gates, patience: Patience::Forever };
+        let claimed = self.ring.sequencer.wait_for(&mut self.local, claimed, room);
+        self.agree_to_the_end(claimed)
+    }
+
     /// Out of line, so that what needs no care stays in registers: stores to the stack would compete
     /// with those to the slots.
+    #[cold]
     #[inline(never)]
     fn claim_with_care(&mut self, size: ClaimSize, patience: &Patience) -> Result<Range<u64>, ClaimError> {
         let claimed = self.check_claim().and_then(|()| {
             let room = Room { control: &self.ring.control, gates: &mut self.gates, patience: *patience };
             self.ring.sequencer.claim(&mut self.local, size, room)
         });
-        // A claim that is refused is the single producer's agreement to the end. Tokens may still be
-        // published: the close has counted them in.
+        self.agree_to_the_end(claimed)
+    }
+
+    /// A claim that is refused is the single producer's agreement to the end. Tokens may still be
+    /// published: the close has counted them in.
+    fn agree_to_the_end(
+        &mut self,
+        claimed: Result<Range<u64>, ClaimError>,
+    ) -> Result<Range<u64>, ClaimError> {
         if claimed.is_err() && self.tokens.is_empty() && self.ring.control.refusal().is_some() {
             self.retire();
         }
@@ -319,24 +354,25 @@ impl<E, P: ProducerKind, W: WaitStrategy> RingBuffer<E, P, W> {
     }
 
     #[inline]
-    fn check_claim(&mut self) -> Result<(), ClaimError> {
+    fn check_claim(&self) -> Result<(), ClaimError> {
         if let Some(refusal) = self.ring.control.refusal() {
             return Err(refusal);
         }
         if !self.tokens.is_empty() {
             return Err(ClaimError::Unpublished { claimed: self.tokens.clone() });
         }
-        self.skip_forgotten();
         Ok(())
     }
 
+    /// Gives up what was claimed under a guard that was forgotten.
+    #[cold]
     fn skip_forgotten(&mut self) {
         if !self.guarded.is_empty() {
             self.skip_claimed(self.guarded.clone());
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn publish_claimed(&mut self, claimed: Range<u64>) {
         if !P::Sequencer::SINGLE {
             self.guarded.start = claimed.end;
@@ -344,7 +380,7 @@ impl<E, P: ProducerKind, W: WaitStrategy> RingBuffer<E, P, W> {
         self.publish_range(claimed);
     }
 
-    #[inline]
+    #[inline(always)]
     fn publish_range(&mut self, claimed: Range<u64>) {
         self.ring.sequencer.publish(&mut self.local, claimed);
         if self.ring.wait.parks() {

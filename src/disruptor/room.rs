@@ -41,15 +41,6 @@ struct Look {
 }
 
 impl Room<'_> {
-    /// Whether a claim may be made that cannot be taken back, because it is sure to get its room
-    /// unless the disruptor ends.
-    #[inline]
-    pub(crate) fn may_commit(&self) -> bool {
-        matches!(self.patience, Patience::Forever)
-            && self.control.is_running()
-            && !self.control.on_consumer_thread()
-    }
-
     /// The limit up to which slots may be claimed, at least `end`, for a producer (or a ring of
     /// producers) that has claimed everything below `claimed`. `settled` is `Sequencer::settled`.
     #[cold]

@@ -44,6 +44,16 @@ pub(crate) struct ClaimSize {
     pub(crate) most: u64,
 }
 
+/// What came of a claim that looked at nobody.
+pub(crate) enum AtOnce {
+    /// These slots are the caller's.
+    Taken(Range<u64>),
+    /// These will be, once consumers have let go of them.
+    Owed(Range<u64>),
+    /// Nothing was claimed.
+    Nothing,
+}
+
 /// The counters of a ring. One file per kind of producer.
 ///
 /// Sequences are exclusive counters: "published up to 5" means that 0 to 4 can be read.
@@ -59,16 +69,34 @@ pub(crate) trait Sequencer: Send + Sync + 'static {
     /// The private half of a new producer.
     fn local(&self) -> Self::Local;
 
-    /// Takes `size.most` slots if that needs neither a look at others nor a write that they see.
-    fn claim_at_once(&self, local: &mut Self::Local, size: ClaimSize) -> Option<Range<u64>>;
+    /// Takes `size.most` slots, as far as that needs no look at others. `commits` says that the claim
+    /// may wait for its slots for as long as it takes.
+    fn claim_at_once(&self, local: &mut Self::Local, size: ClaimSize, commits: bool) -> AtOnce;
 
-    /// Takes slots. They are the caller's until it hands them to `publish` or `skip`.
+    /// Waits for the slots that `claim_at_once` took ahead of the consumers.
+    fn wait_for(
+        &self,
+        local: &mut Self::Local,
+        claimed: Range<u64>,
+        room: Room<'_>,
+    ) -> Result<Range<u64>, ClaimError>;
+
+    /// Takes slots with all checks, for claims that may be given up. They are the caller's until it hands them to `publish` or `skip`.
     fn claim(
         &self,
         local: &mut Self::Local,
         size: ClaimSize,
         room: Room<'_>,
     ) -> Result<Range<u64>, ClaimError>;
+
+    /// Keeps `claim_at_once` from taking anything until `resume`. Needed of a single producer only,
+    /// whose fast path has no other way to learn of a claim that is not published yet.
+    fn suspend(&self, _local: &mut Self::Local) {}
+    fn resume(&self, _local: &mut Self::Local) {}
+
+    /// Asks for what publishing `sequence`, some time soon, will write; says whether its slot is free
+    /// and worth asking for too.
+    fn prefetch(&self, local: &Self::Local, sequence: u64) -> bool;
 
     /// Lets consumers read `claimed`, which the caller has written.
     fn publish(&self, local: &mut Self::Local, claimed: Range<u64>);

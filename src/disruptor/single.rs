@@ -11,7 +11,7 @@ use crossbeam_utils::CachePadded;
 
 use super::error::ClaimError;
 use super::room::Room;
-use super::sequencer::{ClaimSize, Sequencer};
+use super::sequencer::{AtOnce, ClaimSize, Sequencer};
 use super::sync::{AtomicU64, Ordering};
 use super::wait::Watch;
 
@@ -34,8 +34,10 @@ struct Discards {
 pub(crate) struct SingleLocal {
     /// The next sequence to publish.
     next: u64,
-    /// Slots below are free. Between claims it is at least `next`.
+    /// Slots below are free. Between claims it is at least `next`, or 0 while claims are suspended.
     limit: u64,
+    /// What `limit` will be again.
+    suspended: u64,
 }
 
 impl Sequencer for SingleSequencer {
@@ -48,12 +50,25 @@ impl Sequencer for SingleSequencer {
     }
 
     fn local(&self) -> SingleLocal {
-        SingleLocal { next: self.first, limit: self.first }
+        SingleLocal { next: self.first, limit: self.first, suspended: 0 }
     }
 
     #[inline(always)]
-    fn claim_at_once(&self, local: &mut SingleLocal, size: ClaimSize) -> Option<Range<u64>> {
-        (local.limit - local.next >= size.most).then(|| local.next..local.next + size.most)
+    fn claim_at_once(&self, local: &mut SingleLocal, size: ClaimSize, _commits: bool) -> AtOnce {
+        let end = local.next + size.most;
+        if end > local.limit {
+            return AtOnce::Nothing;
+        }
+        AtOnce::Taken(local.next..end)
+    }
+
+    fn wait_for(
+        &self,
+        _local: &mut SingleLocal,
+        claimed: Range<u64>,
+        _room: Room<'_>,
+    ) -> Result<Range<u64>, ClaimError> {
+        Ok(claimed)
     }
 
     #[inline]
@@ -68,6 +83,20 @@ impl Sequencer for SingleSequencer {
             local.limit = room.find(next, next + size.least, |to| self.settled(to))?;
         }
         Ok(next..next + size.most.min(local.limit - next))
+    }
+
+    fn suspend(&self, local: &mut SingleLocal) {
+        (local.suspended, local.limit) = (local.limit, 0);
+    }
+
+    fn resume(&self, local: &mut SingleLocal) {
+        local.limit = local.suspended;
+    }
+
+    #[inline]
+    fn prefetch(&self, _local: &SingleLocal, _sequence: u64) -> bool {
+        // The CPU has many stores under way at once, and nothing here waits for the last of them.
+        false
     }
 
     #[inline]

@@ -54,6 +54,14 @@ impl<E> Slots<E> {
         unsafe { self.first.add(index) }
     }
 
+    /// How many slots ahead of a claim a producer asks for the line: two lines, which is soon enough
+    /// and not so far that consumers, whose CPUs read ahead too, would take it away again.
+    #[inline]
+    pub(crate) fn prefetch_distance(&self) -> u64 {
+        const LINES: usize = 2 * 64;
+        (LINES / size_of::<E>().max(1)).clamp(1, 16) as u64
+    }
+
     /// The longest part of `sequences`, from its start, that lies side by side in memory.
     #[inline]
     pub(crate) fn contiguous(&self, sequences: &Range<u64>) -> u64 {

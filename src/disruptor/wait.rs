@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::event_count::EventCount;
 use super::gate::Gate;
 use super::multi::SKIPPED;
-use super::sync::{AtomicU32, AtomicU64, Ordering};
+use super::sync::{AtomicU8, AtomicU64, Ordering};
 
 /// How a consumer passes the time until there is something to consume.
 ///
@@ -61,7 +61,7 @@ pub(crate) enum Watch<'a> {
     /// The counter of a single producer.
     Cursor(&'a AtomicU64),
     /// The slot's stamp in a ring with several producers.
-    Stamp { stamp: &'a AtomicU32, lap: u32 },
+    Stamp { stamp: &'a AtomicU8, lap: u8 },
     /// Consumers that go first, all of them.
     Gates(&'a [Arc<Gate>]),
 }

@@ -8,3 +8,4 @@ pub mod affinity;
 #[cfg(target_os = "linux")]
 pub mod eventfd;
 pub mod futex;
+pub mod prefetch;
