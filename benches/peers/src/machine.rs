@@ -29,6 +29,9 @@ pub fn pin(cpu: Option<CoreId>) {
     }
 }
 
+/// By how much two readings may be wrong together, since the kernel counts whole ticks.
+const ROUNDING_TICKS: f64 = 2.0;
+
 /// CPU time since the start of the machine, in ticks of the kernel.
 #[derive(Clone, Copy)]
 pub struct CpuTime {
@@ -57,7 +60,8 @@ impl CpuTime {
 
     /// The part of the CPUs' time that others have used since `earlier`.
     pub fn foreign_since(self, earlier: Self) -> f64 {
-        ((self.foreign - earlier.foreign) / (self.all - earlier.all).max(1.0)).max(0.0)
+        let foreign = self.foreign - earlier.foreign - ROUNDING_TICKS;
+        (foreign / (self.all - earlier.all).max(1.0)).max(0.0)
     }
 }
 
@@ -69,7 +73,7 @@ pub fn facts(cpus: Cpus) -> String {
     let kernel = read("/proc/sys/kernel/osrelease");
     let rustc =
         Command::new("rustc").arg("--version").output().map(|output| output.stdout).unwrap_or_default();
-    let versions = ["disruptor", "crossbeam-channel"].map(|name| format!("{name} {}", version(name)));
+    let versions = ["disruptor", "rtrb", "crossbeam-channel"].map(|name| format!("{name} {}", version(name)));
     format!(
         "- CPU: {}; {} usable, producer on {}, consumer on {}\n- kernel: {}\n- compiler: {}\n- peers: {}\n",
         model.trim_start_matches([' ', '\t', ':']),

@@ -1,74 +1,98 @@
-//! Measures badbatch beside its peers, interleaved in one process, in nanoseconds per event.
+//! Measures badbatch beside its peers: nanoseconds per event, and latencies.
 //!
-//! `cargo run --release --manifest-path benches/peers/Cargo.toml` runs everything and prints a
-//! Markdown table; with `-- --quick` there are fewer rounds, which show a trend and prove nothing.
+//! `cargo run --release --manifest-path benches/peers/Cargo.toml` runs everything and prints Markdown;
+//! `-- --help` lists the arguments.
 //!
-//! Every round runs every scenario with every peer, starting with another peer each time. All peers
-//! do the same: the producers publish the values 1, 2, 3 and so on, the consumer adds them up, and a
-//! sum that is not the expected one ends the program. The time runs from the first publication to
-//! the consumer's last event. Figures compare peers of one run; they do not carry over to another
-//! machine or day.
+//! The figures of one process differ from those of the next, by where its memory lies for instance. So
+//! the parent starts several children, and each of them takes every scenario with every peer in turns,
+//! starting with another peer each round. All peers do the same: producers publish the values 1, 2, 3 and
+//! so on, each consumer adds them up, and a sum that is not the expected one ends the program. The time
+//! runs from the first publication to the last consumer's last event. Figures compare peers of one run;
+//! they do not carry over to another machine or day.
 //!
-//! To add a peer, write a file in `peers/`; to add a scenario, a line in `scenario.rs`.
+//! To add a peer, write a file in `peers/` and a line in its `mod.rs`; to add a scenario, a line in
+//! `catalogue.rs`.
 
+mod args;
+mod catalogue;
+mod child;
+mod event;
+mod flow;
+mod lap;
+mod latency;
 mod machine;
+mod pause;
 mod peer;
 mod peers;
 mod probe;
+mod protocol;
 mod rounds;
+mod samples;
 mod scenario;
 mod stats;
+mod tables;
 
+use std::env;
 use std::error::Error;
 
+use args::{Args, HELP};
 use machine::Cpus;
 use peer::Peer;
-use rounds::Rounds;
-use scenario::SCENARIOS;
-use stats::{Spread, ratio};
+use samples::{Kind, Samples};
+use scenario::Scenario;
 
-const ROUNDS: usize = 25;
-const QUICK_ROUNDS: usize = 5;
+/// The divisor of the events with `--quick`.
+const QUICK_DIVISOR: u64 = 10;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let rounds = match std::env::args().nth(1).as_deref() {
-        None => ROUNDS,
-        Some("--quick") => QUICK_ROUNDS,
-        Some(other) => return Err(format!("{other} is no argument; there is only --quick").into()),
-    };
+    let args = Args::parse(env::args().skip(1))?;
+    if args.wants_help {
+        print!("{HELP}");
+        return Ok(());
+    }
     let cpus = Cpus::choose().ok_or("two CPUs are needed, and this process may use only one")?;
+    let divisor = if args.is_quick { QUICK_DIVISOR } else { 1 };
+    let scenarios = catalogue::main_set().into_iter().map(|scenario| scenario.shortened(divisor));
+    let scenarios: Vec<Scenario> = scenarios.collect();
     let peers = peers::all();
+    if args.is_child {
+        return Ok(child::serve(&scenarios, &peers, cpus)?);
+    }
+    let scenarios = select_scenarios(scenarios, &args.only)?;
+    let peers = select_peers(&peers, &args.peers)?;
     print!("{}", machine::facts(cpus));
-    let measured = Rounds::run(rounds, &peers, cpus)?;
-    println!("- {}\n", measured.conditions());
-    print_table(&measured, &peers);
-    println!("\nAbove 1, ours took less time per event. An interval that contains 1 decides nothing.\n");
-    SCENARIOS.iter().for_each(|scenario| println!("- {scenario}"));
+    let samples = rounds::run(&args, &scenarios, &peers)?;
+    print_report(&samples, &scenarios, &peers);
     Ok(())
 }
 
-/// Prints one line per scenario and peer; our own line is the first of each scenario.
-fn print_table(measured: &Rounds, peers: &[Box<dyn Peer>]) {
-    println!("| scenario | peer | clean rounds | median ns | min | max | median / ours (95 % interval) |");
-    println!("|---|---|---|---|---|---|---|");
-    for (index, scenario) in SCENARIOS.iter().enumerate() {
-        let ours = measured.clean(index, 0);
-        for (number, peer) in peers.iter().enumerate() {
-            let (clean, taken) = (measured.clean(index, number), measured.taken(index, number));
-            if taken == 0 {
-                continue;
-            }
-            let figures = Spread::of(&clean)
-                .map(|Spread { median, min, max }| format!("{median:.2} | {min:.2} | {max:.2}"));
-            let versus = ratio(&clean, &ours).filter(|_| number > 0);
-            let versus = versus.map(|(ratio, low, high)| format!("{ratio:.2} ({low:.2} to {high:.2})"));
-            let (figures, versus) = (figures.unwrap_or("- | - | -".into()), versus.unwrap_or("-".into()));
-            println!(
-                "| {} | {} | {} of {taken} | {figures} | {versus} |",
-                scenario.name,
-                peer.name(),
-                clean.len()
-            );
-        }
+fn select_scenarios(scenarios: Vec<Scenario>, only: &[String]) -> Result<Vec<Scenario>, String> {
+    if let Some(word) = only.iter().find(|word| !scenarios.iter().any(|scenario| scenario.answers_to(word))) {
+        let names: Vec<_> = scenarios.iter().map(|scenario| scenario.name).collect();
+        return Err(format!("{word} is no scenario; there are {}", names.join(", ")));
     }
+    let is_meant = |scenario: &Scenario| only.is_empty() || only.iter().any(|word| scenario.answers_to(word));
+    Ok(scenarios.into_iter().filter(is_meant).collect())
+}
+
+/// The first one, which is ours, and those that are named.
+fn select_peers<'p>(peers: &'p [Box<dyn Peer>], named: &[String]) -> Result<Vec<&'p str>, String> {
+    let names: Vec<_> = peers.iter().map(|peer| peer.name()).collect();
+    if let Some(word) = named.iter().find(|word| !names.contains(&word.as_str())) {
+        return Err(format!("{word} is no peer; there are {}", names.join(", ")));
+    }
+    let is_meant = |name: &str| name == names[0] || named.is_empty() || named.iter().any(|word| word == name);
+    Ok(names.iter().copied().filter(|name| is_meant(name)).collect())
+}
+
+fn print_report(samples: &Samples, scenarios: &[Scenario], peers: &[&str]) {
+    let (latency, flows): (Vec<_>, Vec<_>) = scenarios.iter().partition(|scenario| scenario.is_latency());
+    if !flows.is_empty() {
+        println!("\n{}", tables::nanos(samples, &flows, peers));
+        println!("{}", tables::ratios(samples, Kind::Clean, &flows, peers));
+    }
+    if !latency.is_empty() {
+        println!("\n{}", tables::latencies(samples, &latency, peers));
+    }
+    scenarios.iter().for_each(|scenario| println!("- {scenario}"));
 }

@@ -1,124 +1,129 @@
-//! Rounds: who runs when, and which samples count.
+//! Rounds: who runs when, and in which process.
 
-use crate::machine::{CpuTime, Cpus};
-use crate::peer::{Lap, Peer};
-use crate::probe::round_trip;
-use crate::scenario::SCENARIOS;
+use std::collections::HashSet;
+use std::env;
+use std::io::{self, BufRead, BufReader, Write};
+use std::process::{self, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
-/// A sample counts if others used less than this part of the CPUs' time.
-const FOREIGN_MAX: f64 = 0.1;
-/// A sample counts if the CPUs were at most so many times as far apart as at their nearest.
-const FARTHER_MAX: f64 = 2.0;
+use crate::args::{Args, CHILD};
+use crate::protocol::Answer;
+use crate::samples::{Figure, Kind, Sample, Samples};
+use crate::scenario::Scenario;
 
-/// One scenario with one peer in one round, and how quiet the machine was.
-struct Sample {
-    scenario: usize,
-    peer: usize,
-    /// Per event.
-    nanos: f64,
-    /// The longer of the round trips right before and right after.
-    round_trip: f64,
-    /// The part of the CPUs' time that others had, over all peers of the scenario.
-    foreign: f64,
-}
+const PROCESSES: usize = 3;
+/// Further processes are started up to here, as long as a cell lacks clean samples.
+const PROCESSES_MAX: usize = 6;
+/// Enough for a verdict.
+const CLEAN_MIN: usize = 12;
+/// A lap that takes longer is stopped, with its process.
+const LAP_MAX: Duration = Duration::from_secs(20);
 
-/// All samples of a run.
-pub struct Rounds {
-    samples: Vec<Sample>,
-    /// The shortest round trip of the run.
-    nearest: f64,
-}
-
-impl Rounds {
-    /// Takes `rounds` samples of each scenario with each peer. Fails if events get lost.
-    pub fn run(rounds: usize, peers: &[Box<dyn Peer>], cpus: Cpus) -> Result<Self, String> {
-        let mut measured = Self { samples: Vec::new(), nearest: f64::INFINITY };
-        for round in 0..rounds {
-            eprintln!("round {} of {rounds}", round + 1);
-            for scenario in 0..SCENARIOS.len() {
-                let begin = CpuTime::now();
-                let first = measured.samples.len();
-                for turn in 0..peers.len() {
-                    measured.sample(scenario, (round + turn) % peers.len(), peers, cpus)?;
-                }
-                let foreign = CpuTime::now().foreign_since(begin);
-                measured.samples[first..].iter_mut().for_each(|sample| sample.foreign = foreign);
-            }
+/// Takes the samples of all scenarios with all peers, in turns. Fails if events get lost.
+pub fn run(args: &Args, scenarios: &[Scenario], peers: &[&str]) -> Result<Samples, String> {
+    let mut run = Run { args, scenarios, peers, samples: Samples::default(), done: HashSet::new() };
+    for process in 0..PROCESSES_MAX {
+        if process >= PROCESSES && (args.is_quick || run.has_enough()) {
+            break;
         }
-        Ok(measured)
+        run.process(process)?;
     }
+    Ok(run.samples)
+}
 
-    fn sample(
-        &mut self,
-        scenario: usize,
-        peer: usize,
-        peers: &[Box<dyn Peer>],
-        cpus: Cpus,
-    ) -> Result<(), String> {
-        let before = round_trip(cpus);
-        let lap = Lap::new(&SCENARIOS[scenario], cpus);
-        if peers[peer].run(&lap) {
-            let nanos = lap.nanos().map_err(|error| format!("{}: {error}", peers[peer].name()))?;
-            let after = round_trip(cpus);
-            self.nearest = self.nearest.min(before).min(after);
-            self.samples.push(Sample { scenario, peer, nanos, round_trip: before.max(after), foreign: 0.0 });
+struct Run<'r> {
+    args: &'r Args,
+    scenarios: &'r [Scenario],
+    peers: &'r [&'r str],
+    samples: Samples,
+    /// Cells that need no further lap: there is no such form, or it took too long.
+    done: HashSet<(&'static str, &'r str)>,
+}
+
+impl<'r> Run<'r> {
+    /// Starts a child and takes a process's share of rounds.
+    fn process(&mut self, process: usize) -> Result<(), String> {
+        let mut child = Child::start(self.args).map_err(|error| format!("no child starts: {error}"))?;
+        let rounds = self.args.rounds();
+        for round in 0..rounds {
+            eprintln!("process {}, round {} of {rounds}", process + 1, round + 1);
+            for scenario in self.scenarios {
+                for turn in 0..self.peers.len() {
+                    let peer = self.peers[(process * rounds + round + turn) % self.peers.len()];
+                    self.lap(scenario, peer, &mut child)?;
+                }
+            }
         }
         Ok(())
     }
 
-    fn of(&self, scenario: usize, peer: usize) -> impl Iterator<Item = &Sample> {
-        self.samples.iter().filter(move |sample| (sample.scenario, sample.peer) == (scenario, peer))
+    fn lap(&mut self, scenario: &Scenario, peer: &'r str, child: &mut Child) -> Result<(), String> {
+        if self.done.contains(&(scenario.name, peer)) {
+            return Ok(());
+        }
+        match child.ask(&format!("{}\t{peer}", scenario.name))? {
+            Some(Answer::Sample(sample)) => self.samples.all.push(sample),
+            Some(Answer::Unsupported) => drop(self.done.insert((scenario.name, peer))),
+            Some(Answer::Error(error)) => return Err(error),
+            None => {
+                let (scenario, peer) = (scenario.name, peer);
+                self.done.insert((scenario, peer));
+                let (scenario, peer) = (scenario.to_owned(), peer.to_owned());
+                let late =
+                    Sample { scenario, peer, figure: Figure::Late, round_trip: f64::INFINITY, foreign: 0.0 };
+                self.samples.all.push(late);
+                *child = Child::start(self.args).map_err(|error| format!("no child starts: {error}"))?;
+            }
+        }
+        Ok(())
     }
 
-    /// How many samples there are.
-    pub fn taken(&self, scenario: usize, peer: usize) -> usize {
-        self.of(scenario, peer).count()
-    }
-
-    /// The nanoseconds per event of the samples that count.
-    pub fn clean(&self, scenario: usize, peer: usize) -> Vec<f64> {
-        let clean = self.of(scenario, peer).filter(|sample| !self.is_far(sample) && !is_disturbed(sample));
-        clean.map(|sample| sample.nanos).collect()
-    }
-
-    fn is_far(&self, sample: &Sample) -> bool {
-        sample.round_trip > FARTHER_MAX * self.nearest
-    }
-
-    /// How many samples do not count, and why.
-    pub fn conditions(&self) -> String {
-        let far = self.samples.iter().filter(|sample| self.is_far(sample)).count();
-        let disturbed = self.samples.iter().filter(|sample| is_disturbed(sample)).count();
-        format!(
-            "cache line round trip: {:.0} ns at the nearest; of {} samples, {far} were more than {FARTHER_MAX} \
-             times as far, and {disturbed} had others use {:.0} % of the CPUs or more",
-            self.nearest,
-            self.samples.len(),
-            100.0 * FOREIGN_MAX,
-        )
+    fn has_enough(&self) -> bool {
+        let cells = self
+            .scenarios
+            .iter()
+            .flat_map(|scenario| self.peers.iter().map(move |&peer| (scenario.name, peer)));
+        let mut open = cells.filter(|cell| !self.done.contains(cell));
+        open.all(|(scenario, peer)| self.samples.of_kind(Kind::Clean, scenario, peer).count() >= CLEAN_MIN)
     }
 }
 
-fn is_disturbed(sample: &Sample) -> bool {
-    sample.foreign >= FOREIGN_MAX
+/// This program once more, as the process that measures.
+struct Child {
+    process: process::Child,
+    requests: ChildStdin,
+    answers: Receiver<io::Result<String>>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{Rounds, Sample};
+impl Child {
+    fn start(args: &Args) -> io::Result<Self> {
+        let mut command = Command::new(env::current_exe()?);
+        command.arg(CHILD).args(args.is_quick.then_some("--quick"));
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let (requests, answers) = (process.stdin.take(), process.stdout.take());
+        let (requests, answers) = requests.zip(answers).ok_or_else(|| io::Error::other("it has no pipes"))?;
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || BufReader::new(answers).lines().try_for_each(|line| sender.send(line)));
+        Ok(Self { process, requests, answers: receiver })
+    }
 
-    #[test]
-    fn samples_of_distant_or_busy_cpus_do_not_count() {
-        let sample = |nanos, round_trip, foreign| Sample { scenario: 0, peer: 1, nanos, round_trip, foreign };
-        let samples = vec![
-            sample(1.0, 50.0, 0.0),
-            sample(2.0, 101.0, 0.0),
-            sample(3.0, 50.0, 0.1),
-            sample(4.0, 100.0, 0.09),
-        ];
-        let rounds = Rounds { samples, nearest: 50.0 };
-        assert_eq!(rounds.taken(0, 1), 4);
-        assert_eq!(rounds.clean(0, 1), [1.0, 4.0]);
-        assert!(rounds.clean(1, 0).is_empty());
+    /// `None` if there is no answer in time.
+    fn ask(&mut self, request: &str) -> Result<Option<Answer>, String> {
+        writeln!(self.requests, "{request}").map_err(|error| format!("the child is gone: {error}"))?;
+        match self.answers.recv_timeout(LAP_MAX) {
+            Ok(Ok(line)) => Answer::parse(&line).map(Some).ok_or_else(|| format!("{line} is no answer")),
+            Ok(Err(error)) => Err(format!("the child cannot be read: {error}")),
+            Err(RecvTimeoutError::Disconnected) => Err(format!("the child ended during {request}")),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // It may hang in a lap, or be gone already.
+        self.process.kill().and_then(|()| self.process.wait()).map(drop).unwrap_or_default();
     }
 }

@@ -1,89 +1,116 @@
-//! What is measured.
+//! What is measured, and how its threads wait.
 
 use std::fmt;
 use std::thread;
 
-/// The slots of every ring, and the capacity of every channel.
-pub const CAPACITY: usize = 65_536;
+use crate::flow::Flow;
 
-/// One way to use a ring with one consumer. No thread sleeps.
+/// One row of the tables.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Scenario {
     pub name: &'static str,
-    /// Whether the ring is of the kind that takes any number of producers.
-    pub is_shared: bool,
-    pub producers: u64,
-    /// The events of one publication.
-    pub batch: u64,
-    /// The events of one round, from all producers together.
-    pub events: u64,
+    pub wait: Wait,
+    pub work: Work,
 }
 
-pub const SCENARIOS: &[Scenario] = &[
-    Scenario { name: "u1", is_shared: false, producers: 1, batch: 1, events: 20_000_000 },
-    Scenario { name: "u10", is_shared: false, producers: 1, batch: 10, events: 100_000_000 },
-    Scenario { name: "u100", is_shared: false, producers: 1, batch: 100, events: 100_000_000 },
-    Scenario { name: "mp1", is_shared: true, producers: 1, batch: 1, events: 10_000_000 },
-    Scenario { name: "mp1b10", is_shared: true, producers: 1, batch: 10, events: 10_000_000 },
-    Scenario { name: "m2", is_shared: true, producers: 2, batch: 1, events: 10_000_000 },
-];
+#[derive(Clone, Debug, PartialEq)]
+pub enum Work {
+    /// As many events as fit through.
+    Flow(Flow),
+    /// One event there and back again, over two rings.
+    PingPong { trips: u64, capacity: usize },
+    /// One event at a time, each at its appointed time.
+    Paced { rate: u64, events: u64, capacity: usize },
+}
+
+/// What a thread does while it has nothing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Looks again at once.
+    Busy,
+    /// Looks again a hundred times, then lets others run between looks.
+    Yielding,
+    /// Sleeps until it is woken.
+    Blocking,
+}
 
 impl Scenario {
-    /// What each producer has to publish.
-    pub fn share(&self) -> Share {
-        Share { values: self.events / self.producers, batch: self.batch }
-    }
-
-    /// The sum of all values. Since no value is 0, the last event is the one that reaches it.
-    pub fn sum(&self) -> u64 {
-        let Share { values, .. } = self.share();
-        self.producers * (values * (values + 1) / 2)
-    }
-
     /// Whether each thread gets a CPU of its own. More than two threads go where the system puts them.
     pub fn is_pinned(&self) -> bool {
-        self.producers == 1
+        self.threads() == 2
+    }
+
+    pub fn is_oversubscribed(&self) -> bool {
+        thread::available_parallelism().is_ok_and(|cpus| self.threads() > cpus.get())
+    }
+
+    pub fn is_latency(&self) -> bool {
+        !matches!(self.work, Work::Flow(_))
+    }
+
+    fn threads(&self) -> usize {
+        match &self.work {
+            Work::Flow(flow) => flow.producers as usize + flow.shape.consumers(),
+            Work::PingPong { .. } | Work::Paced { .. } => 2,
+        }
+    }
+
+    /// Whether `word` means this one: its name, or the part before the first hyphen.
+    pub fn answers_to(&self, word: &str) -> bool {
+        self.name == word || self.name.split_once('-').is_some_and(|(family, _)| family == word)
+    }
+
+    /// The same with `1 / divisor` of the events.
+    pub fn shortened(mut self, divisor: u64) -> Self {
+        match &mut self.work {
+            Work::Flow(flow) => {
+                let step = flow.producers * flow.batch;
+                flow.events = flow.events / divisor / step * step;
+            }
+            Work::PingPong { trips, .. } => *trips /= divisor,
+            Work::Paced { events, .. } => *events /= divisor,
+        }
+        self
     }
 }
 
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, is_shared, producers, batch, events } = self;
-        let kind = if *is_shared { "multi-producer" } else { "single-producer" };
+        write!(f, "{}: ", self.name)?;
+        match &self.work {
+            Work::Flow(flow) => write!(f, "{flow}")?,
+            Work::PingPong { trips, capacity } => {
+                write!(f, "{trips} round trips over two rings of {capacity}")?
+            }
+            Work::Paced { rate, events, capacity } => {
+                write!(f, "{events} events at {rate} per second through a ring of {capacity}")?;
+            }
+        }
         let pinned = if self.is_pinned() { "pinned" } else { "not pinned" };
-        let cpus = thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
-        let crowd = if producers + 1 > cpus { ", oversubscribed" } else { "" };
-        write!(
-            f,
-            "{name}: {kind} ring, {producers} to 1, {batch} per publication, {events} events, {pinned}{crowd}"
-        )
+        let crowd = if self.is_oversubscribed() { ", oversubscribed" } else { "" };
+        write!(f, ", {}, {pinned}{crowd}", self.wait)
     }
 }
 
-/// What one producer publishes: the values 1, 2, 3 and so on, in batches of one size.
-#[derive(Clone, Copy)]
-pub struct Share {
-    pub values: u64,
-    pub batch: u64,
-}
-
-impl Share {
-    /// Half open, since the closed form would cost each event a few instructions more.
-    pub fn singles(self) -> impl Iterator<Item = u64> {
-        1..self.values + 1
-    }
-
-    /// The first value of each batch.
-    pub fn batches(self) -> impl Iterator<Item = u64> {
-        (0..self.values / self.batch).map(move |number| number * self.batch + 1)
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Busy => "busy",
+            Self::Yielding => "yielding",
+            Self::Blocking => "blocking",
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::{Scenario, Wait, Work};
+
     #[test]
-    fn the_events_divide_into_shares_and_batches() {
-        for scenario in super::SCENARIOS {
-            assert_eq!(scenario.events % (scenario.producers * scenario.batch), 0, "{scenario}");
-        }
+    fn a_scenario_answers_to_its_name_and_its_family() {
+        let work = Work::PingPong { trips: 10, capacity: 8 };
+        let scenario = Scenario { name: "pingpong-busy", wait: Wait::Busy, work };
+        assert!(scenario.answers_to("pingpong-busy") && scenario.answers_to("pingpong"));
+        assert!(!scenario.answers_to("ping") && !scenario.answers_to("busy"));
     }
 }

@@ -1,14 +1,20 @@
 //! What a set of samples says.
 
+use std::fmt;
+
 use badbatch::base::rng::Rng;
 
 /// How often the samples are drawn anew to see how far chance carries a ratio.
 const RESAMPLES: usize = 2000;
 
-/// The middle and the ends of some samples.
+/// Medians that are nearer to each other than by this factor are equal.
+const DIFFERENT_MIN: f64 = 1.15;
+
+/// The middle, the quartiles and the ends of some samples.
 #[derive(Debug, PartialEq)]
 pub struct Spread {
     pub median: f64,
+    pub quartiles: [f64; 2],
     pub min: f64,
     pub max: f64,
 }
@@ -19,13 +25,48 @@ impl Spread {
         let mut sorted = samples.to_vec();
         sorted.sort_by(f64::total_cmp);
         let (&min, &max) = (sorted.first()?, sorted.last()?);
-        let middle = sorted.len() / 2;
-        let median = if sorted.len() % 2 == 1 {
-            sorted[middle]
-        } else {
-            f64::midpoint(sorted[middle - 1], sorted[middle])
+        let [low, median, high] = [0.25, 0.5, 0.75].map(|part| quantile(&sorted, part));
+        Some(Self { median, quartiles: [low, high], min, max })
+    }
+}
+
+/// Between the two nearest of the sorted samples, in proportion.
+fn quantile(sorted: &[f64], part: f64) -> f64 {
+    let place = part * (sorted.len() - 1) as f64;
+    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+    below + (above - below) * place.fract()
+}
+
+/// What may be said of ours beside a peer's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Faster,
+    Equal,
+    Slower,
+}
+
+impl Verdict {
+    /// Of at least one sample each. Different are those whose medians differ by more than 15 % and whose
+    /// middle halves do not overlap.
+    pub fn of(ours: &[f64], peer: &[f64]) -> Self {
+        let is_less = |one: &Spread, other: &Spread| {
+            other.median > DIFFERENT_MIN * one.median && one.quartiles[1] < other.quartiles[0]
         };
-        Some(Self { median, min, max })
+        match (Spread::of(ours), Spread::of(peer)) {
+            (Some(ours), Some(peer)) if is_less(&ours, &peer) => Self::Faster,
+            (Some(ours), Some(peer)) if is_less(&peer, &ours) => Self::Slower,
+            _ => Self::Equal,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Faster => "faster",
+            Self::Equal => "equal",
+            Self::Slower => "slower",
+        })
     }
 }
 
@@ -48,15 +89,27 @@ pub fn ratio(peer: &[f64], ours: &[f64]) -> Option<(f64, f64, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Spread, ratio};
+    use super::{Spread, Verdict, ratio};
 
     #[test]
     fn the_median_is_the_middle_or_halfway_between_the_two_in_the_middle() {
-        let spread = |median, min, max| Some(Spread { median, min, max });
+        let spread = |median, quartiles, min, max| Some(Spread { median, quartiles, min, max });
         assert_eq!(Spread::of(&[]), None);
-        assert_eq!(Spread::of(&[3.0]), spread(3.0, 3.0, 3.0));
-        assert_eq!(Spread::of(&[9.0, 1.0, 2.0]), spread(2.0, 1.0, 9.0));
-        assert_eq!(Spread::of(&[4.0, 1.0, 2.0, 1000.0]), spread(3.0, 1.0, 1000.0));
+        assert_eq!(Spread::of(&[3.0]), spread(3.0, [3.0, 3.0], 3.0, 3.0));
+        assert_eq!(Spread::of(&[9.0, 1.0, 2.0]), spread(2.0, [1.5, 5.5], 1.0, 9.0));
+        assert_eq!(Spread::of(&[4.0, 1.0, 2.0, 1001.0]), spread(3.0, [1.75, 253.25], 1.0, 1001.0));
+    }
+
+    #[test]
+    fn a_difference_takes_distant_medians_and_separate_quartiles() {
+        let check = |ours: &[f64], peer: &[f64], expected| {
+            assert_eq!(Verdict::of(ours, peer), expected, "{ours:?} beside {peer:?}");
+        };
+        check(&[1.0, 1.0, 1.0], &[2.0, 2.0, 2.0], Verdict::Faster);
+        check(&[2.0, 2.0, 2.0], &[1.0, 1.0, 1.0], Verdict::Slower);
+        check(&[1.0, 1.0, 1.0], &[1.14, 1.14, 1.14], Verdict::Equal);
+        check(&[1.0, 1.0, 3.0, 3.0], &[2.0, 2.5, 2.5, 2.6], Verdict::Equal);
+        check(&[], &[1.0], Verdict::Equal);
     }
 
     #[test]

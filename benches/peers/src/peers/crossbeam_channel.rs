@@ -1,50 +1,41 @@
-//! `crossbeam-channel`, bounded: `try_send` and `try_recv` in a spin, so that neither side sleeps.
-//! It has no batches, and one kind of channel for any number of producers.
+//! `crossbeam-channel`: `bounded`, one kind of channel for any number of producers, without batches.
 
-use std::hint::spin_loop;
-use std::thread;
+use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crossbeam_channel::{Sender, TryRecvError, TrySendError, bounded};
+use super::channels::Channel;
 
-use crate::machine::pin;
-use crate::peer::{Lap, Peer};
-use crate::scenario::{CAPACITY, Share};
+pub struct Crossbeam;
 
-pub struct Channel;
+impl Channel for Crossbeam {
+    const NAME: &'static str = "crossbeam-channel";
+    type Sender<E: Send + 'static> = Sender<E>;
+    type Receiver<E: Send + 'static> = Receiver<E>;
 
-impl Peer for Channel {
-    fn name(&self) -> &'static str {
-        "crossbeam-channel"
+    fn open<E: Send + 'static>(capacity: usize) -> (Sender<E>, Receiver<E>) {
+        bounded(capacity)
     }
 
-    fn run(&self, lap: &Lap) -> bool {
-        if lap.scenario.batch > 1 {
-            return false;
-        }
-        let (sender, receiver) = bounded::<u64>(CAPACITY);
-        let clones = (1..lap.scenario.producers).map(|_| sender.clone()).collect::<Vec<_>>();
-        let mut sink = lap.sink();
-        let cpu = lap.cpus.map(|cpus| cpus.consumer);
-        let consumer = thread::spawn(move || {
-            pin(cpu);
-            loop {
-                match receiver.try_recv() {
-                    Ok(value) => sink.take(value),
-                    Err(TryRecvError::Empty) => spin_loop(),
-                    Err(TryRecvError::Disconnected) => break,
-                }
-            }
-        });
-        lap.drive(clones.into_iter().chain([sender]).collect(), publish);
-        consumer.join().expect("the consumer does not panic");
-        true
+    fn share<E: Send + 'static>(sender: &Sender<E>) -> Option<Sender<E>> {
+        Some(sender.clone())
     }
-}
 
-fn publish(sender: Sender<u64>, share: Share) {
-    for value in share.singles() {
-        while let Err(TrySendError::Full(_)) = sender.try_send(value) {
-            spin_loop();
-        }
+    #[inline]
+    fn try_send<E: Send + 'static>(sender: &mut Sender<E>, event: E) -> Result<(), E> {
+        sender.try_send(event).map_err(|error| error.into_inner())
+    }
+
+    #[inline]
+    fn try_receive<E: Send + 'static>(receiver: &mut Receiver<E>) -> Option<E> {
+        receiver.try_recv().ok()
+    }
+
+    #[inline]
+    fn send<E: Send + 'static>(sender: &mut Sender<E>, event: E) -> Result<(), E> {
+        sender.send(event).map_err(|error| error.into_inner())
+    }
+
+    #[inline]
+    fn receive<E: Send + 'static>(receiver: &mut Receiver<E>) -> Option<E> {
+        receiver.recv().ok()
     }
 }

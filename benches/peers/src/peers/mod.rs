@@ -1,8 +1,10 @@
 //! The peers, one file each; ours goes first, since the others are compared with it.
 
 mod badbatch;
+mod channels;
 mod crossbeam_channel;
 mod disruptor;
+mod rtrb;
 
 use crate::peer::Peer;
 
@@ -11,6 +13,7 @@ pub fn all() -> Vec<Box<dyn Peer>> {
         Box::new(badbatch::Badbatch),
         Box::new(disruptor::Disruptor { hints: false }),
         Box::new(disruptor::Disruptor { hints: true }),
-        Box::new(crossbeam_channel::Channel),
+        Box::new(rtrb::Rtrb),
+        Box::new(crossbeam_channel::Crossbeam),
     ]
 }
