@@ -8,44 +8,41 @@ use crate::scenario::Wait;
 /// Looks with nothing but a pause hint in between, before a yielding thread yields.
 pub const SPINS: u32 = 100;
 
-/// The looks of one wait.
+impl Wait {
+    /// Looks until there is something. A look of a blocking thread may sleep; without, it waits as a
+    /// yielding one.
+    #[inline]
+    pub fn until<T>(self, mut look: impl FnMut() -> Option<T>) -> T {
+        let mut pause = Pause::new(self);
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            pause.pass();
+        }
+    }
+}
+
+/// The time between the looks of one wait.
 pub struct Pause {
-    spins_max: u32,
-    looks: u32,
+    wait: Wait,
+    spins: u32,
 }
 
 impl Pause {
-    /// Between the looks of a thread that does not sleep: a blocking one passes the time as a yielding one.
+    #[inline]
     pub fn new(wait: Wait) -> Self {
-        Self { spins_max: if wait == Wait::Busy { u32::MAX } else { SPINS }, looks: 0 }
+        Self { wait, spins: 0 }
     }
 
     /// After a look in vain.
     #[inline]
     pub fn pass(&mut self) {
-        if self.looks < self.spins_max {
-            self.looks += 1;
+        if self.wait == Wait::Busy || self.spins < SPINS {
+            self.spins = self.spins.saturating_add(1);
             spin_loop();
-        } else if self.spins_max < u32::MAX {
+        } else {
             yield_now();
-        }
-    }
-
-    /// After a look that found something.
-    #[inline]
-    pub fn reset(&mut self) {
-        self.looks = 0;
-    }
-
-    /// Looks until there is something.
-    #[inline]
-    pub fn until<T>(&mut self, mut look: impl FnMut() -> Option<T>) -> T {
-        loop {
-            if let Some(found) = look() {
-                self.reset();
-                return found;
-            }
-            self.pass();
         }
     }
 }

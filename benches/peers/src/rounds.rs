@@ -19,7 +19,7 @@ const PROCESSES_MAX: usize = 6;
 /// Enough for a verdict.
 const CLEAN_MIN: usize = 12;
 /// A lap that takes longer is stopped, with its process.
-const LAP_MAX: Duration = Duration::from_secs(20);
+pub const LAP_MAX: Duration = Duration::from_secs(20);
 
 /// Takes the samples of all scenarios with all peers, in turns. Fails if events get lost.
 pub fn run(args: &Args, scenarios: &[Scenario], peers: &[&str]) -> Result<Samples, String> {

@@ -2,10 +2,13 @@
 
 use std::fmt::Write;
 
-use crate::samples::{Kind, Samples};
+use crate::rounds::LAP_MAX;
+use crate::samples::{Figure, Kind, Samples};
 use crate::scenario::Scenario;
 use crate::stats::{Spread, Verdict, ratio};
 
+/// In place of a figure.
+const NO_SUCH_FORM: &str = "-";
 pub const PERCENTILES: [f64; 5] = [50.0, 90.0, 99.0, 99.9, 100.0];
 
 /// One row per scenario, one column per peer: the median, the least and the most nanoseconds per event.
@@ -25,7 +28,7 @@ pub fn ratios(samples: &Samples, kind: Kind, scenarios: &[&Scenario], peers: &[&
     let cell = |scenario: &Scenario, peer: &str| {
         let [peer, ours] = [peer, ours].map(|name| samples.nanos(kind, scenario.name, name));
         ratio(&peer, &ours).map_or_else(
-            || "-".to_owned(),
+            || NO_SUCH_FORM.to_owned(),
             |(ratio, low, high)| format!("{ratio:.2} ({low:.2} to {high:.2}), {}", Verdict::of(&ours, &peer)),
         )
     };
@@ -42,8 +45,9 @@ pub fn latencies(samples: &Samples, scenarios: &[&Scenario], peers: &[&str]) -> 
                 let values = samples.percentiles(Kind::Clean, scenario.name, peer, percentile);
                 Spread::of(&values).map(|spread| format!("{:.0}", spread.median))
             });
-            if values.iter().all(Option::is_some) {
-                let values = values.map(Option::unwrap_or_default).join(" | ");
+            let absent = absent(samples, scenario.name, peer);
+            if absent != NO_SUCH_FORM {
+                let values = values.map(|value| value.unwrap_or_else(|| absent.clone())).join(" | ");
                 writeln!(text, "| {} | {peer} | {values} |", scenario.name).expect("text takes text");
             }
         }
@@ -53,8 +57,11 @@ pub fn latencies(samples: &Samples, scenarios: &[&Scenario], peers: &[&str]) -> 
 
 /// Why a cell has no figure.
 fn absent(samples: &Samples, scenario: &str, peer: &str) -> String {
-    let reason = if samples.of(scenario, peer).next().is_some() { "no clean sample" } else { "-" };
-    reason.to_owned()
+    match samples.of(scenario, peer).last().map(|sample| &sample.figure) {
+        None => NO_SUCH_FORM.to_owned(),
+        Some(Figure::Late) => format!("> {} s", LAP_MAX.as_secs()),
+        Some(_) => "none clean".to_owned(),
+    }
 }
 
 fn table(

@@ -9,13 +9,13 @@ use badbatch::disruptor::{
     BlockingWaitStrategy, BusySpinWaitStrategy, ConsumerId, ProducerKind, SingleProducer, SlotsMut,
     WaitStrategy, YieldingWaitStrategy,
 };
-use badbatch::{Consumer, Disruptor, DisruptorBuilder, RingBuffer};
+use badbatch::{Consumer, Disruptor, DisruptorBuilder, EventHandler, RingBuffer};
 use core_affinity::CoreId;
 
 use crate::event::Event;
 use crate::flow::Share;
 use crate::lap::Lap;
-use crate::latency::{Paced, PingPong};
+use crate::latency::{Paced, PingPong, Pinger};
 use crate::peer::Library;
 use crate::scenario::Wait;
 
@@ -120,33 +120,53 @@ fn publish<const WORDS: usize, P: ProducerKind, W: WaitStrategy>(
 }
 
 fn ping_pong<W: WaitStrategy + Copy>(lap: &PingPong, wait: W) {
-    let (mut there, mut pings) = pair(lap.capacity, wait);
+    let (mut there, pings) = pair(lap.capacity, wait);
     let (mut back, mut pongs) = pair(lap.capacity, wait);
-    let mut pinger = lap.pinger();
-    if let Some(ping) = pinger.first() {
-        pings.publish_event(|event, _| *event = ping).expect("a ring takes events before it starts");
-    }
     let (running, ended) = mpsc::channel::<()>();
-    // Both are dropped behind the last round trip: the ring there can be shut down then.
-    let mut pings = Some((pings, running));
-    let ping = move |pong: &u64, _, _| match (pinger.next(*pong), &mut pings) {
-        (Some(ping), Some((pings, _))) => {
-            pings.publish_event(|event, _| *event = ping).expect("the ring runs");
-        }
-        _ => pings = None,
-    };
+    let ping = Ping { pinger: lap.pinger(), pings: Some((pings, running)) };
     let echo = move |ping: &u64, _, _| {
         pongs.publish_event(|event, _| *event = *ping).expect("the ring runs");
     };
     let [here, other] = [lap.cpus.map(|cpus| cpus.producer), lap.cpus.map(|cpus| cpus.consumer)].map(cpu);
     back.handle(Consumer::reading(ping).pinned_to(here)).expect("the ring is open");
     there.handle(Consumer::reading(echo).pinned_to(other)).expect("the ring is open");
-    back.start().expect("the thread starts");
     there.start().expect("the thread starts");
+    back.start().expect("the thread starts");
     // Nothing is ever sent.
     ended.recv().unwrap_or_default();
     there.shutdown().expect("its producer is dropped");
     back.shutdown().expect("its producer is dropped");
+}
+
+/// The side that measures: it takes a pong and publishes the next ping.
+struct Ping<W: WaitStrategy> {
+    pinger: Pinger,
+    /// Dropped behind the last round trip, so that the ring can be shut down, and who waits for it knows.
+    pings: Option<(RingBuffer<u64, SingleProducer, W>, mpsc::Sender<()>)>,
+}
+
+impl<W: WaitStrategy> Ping<W> {
+    fn publish(&mut self, ping: Option<u64>) {
+        match (ping, &mut self.pings) {
+            (Some(ping), Some((pings, _))) => {
+                pings.publish_event(|event, _| *event = ping).expect("the ring runs");
+            }
+            _ => self.pings = None,
+        }
+    }
+}
+
+impl<W: WaitStrategy> EventHandler<u64> for Ping<W> {
+    fn on_start(&mut self) {
+        let first = self.pinger.first();
+        self.publish(first);
+    }
+
+    #[inline]
+    fn on_event(&mut self, pong: &u64, _sequence: u64, _end_of_batch: bool) {
+        let next = self.pinger.next(*pong);
+        self.publish(next);
+    }
 }
 
 fn paced<W: WaitStrategy>(lap: &Paced, wait: W) {

@@ -106,18 +106,16 @@ pub fn ping_pong<C: Channel>(lap: &PingPong) -> bool {
     thread::scope(|scope| {
         scope.spawn(move || {
             pin(lap.cpus.map(|cpus| cpus.consumer));
-            let mut pause = Pause::new(lap.wait);
             for _ in 0..lap.rounds() {
-                let ping = receive::<C, _>(&mut there, &mut pause, lap.wait);
-                send::<C, _>(&mut pongs, ping, &mut pause, lap.wait);
+                let ping = receive::<C, _>(&mut there, lap.wait);
+                send::<C, _>(&mut pongs, ping, lap.wait);
             }
         });
         scope.spawn(move || {
             pin(lap.cpus.map(|cpus| cpus.producer));
-            let mut pause = Pause::new(lap.wait);
             lap.drive(|ping| {
-                send::<C, _>(&mut pings, ping, &mut pause, lap.wait);
-                receive::<C, _>(&mut back, &mut pause, lap.wait)
+                send::<C, _>(&mut pings, ping, lap.wait);
+                receive::<C, _>(&mut back, lap.wait)
             });
         });
     });
@@ -132,11 +130,10 @@ pub fn paced<C: Channel>(lap: &Paced) -> bool {
     thread::scope(|scope| {
         scope.spawn(move || {
             pin(lap.cpus.map(|cpus| cpus.consumer));
-            let (mut sink, mut pause) = (lap.sink(), Pause::new(lap.wait));
-            (0..lap.events).for_each(|_| sink.take(receive::<C, _>(&mut receiver, &mut pause, lap.wait)));
+            let mut sink = lap.sink();
+            (0..lap.events).for_each(|_| sink.take(receive::<C, _>(&mut receiver, lap.wait)));
         });
-        let mut pause = Pause::new(lap.wait);
-        lap.drive(move |due| send::<C, _>(&mut sender, due, &mut pause, lap.wait));
+        lap.drive(move |due| send::<C, _>(&mut sender, due, lap.wait));
     });
     true
 }
@@ -146,18 +143,21 @@ fn has<C: Channel>(wait: Wait) -> bool {
 }
 
 #[inline]
-fn send<C: Channel, E: Send + 'static>(sender: &mut C::Sender<E>, event: E, pause: &mut Pause, wait: Wait) {
-    let mut unsent = Some(event);
-    pause.until(|| {
-        let event = unsent.take()?;
-        let sent = if wait == Wait::Blocking { C::send(sender, event) } else { C::try_send(sender, event) };
-        sent.map_err(|back| unsent = Some(back)).ok()
-    });
+fn send<C: Channel, E: Send + 'static>(sender: &mut C::Sender<E>, event: E, wait: Wait) {
+    let (mut unsent, mut pause) = (event, Pause::new(wait));
+    loop {
+        let sent = if wait == Wait::Blocking { C::send(sender, unsent) } else { C::try_send(sender, unsent) };
+        match sent {
+            Ok(()) => return,
+            Err(back) => unsent = back,
+        }
+        pause.pass();
+    }
 }
 
 #[inline]
-fn receive<C: Channel, E: Send + 'static>(receiver: &mut C::Receiver<E>, pause: &mut Pause, wait: Wait) -> E {
-    pause.until(|| if wait == Wait::Blocking { C::receive(receiver) } else { C::try_receive(receiver) })
+fn receive<C: Channel, E: Send + 'static>(receiver: &mut C::Receiver<E>, wait: Wait) -> E {
+    wait.until(|| if wait == Wait::Blocking { C::receive(receiver) } else { C::try_receive(receiver) })
 }
 
 /// The sending ends of one thread, each of which gets every event.
@@ -197,16 +197,15 @@ fn graph<C: Channel, const WORDS: usize>(lap: &Lap) {
 }
 
 fn publish<C: Channel, const WORDS: usize>(mut outputs: Outputs<C, WORDS>, share: Share, wait: Wait) {
-    let mut pause = Pause::new(wait);
     let size = share.batch as usize;
     match &mut outputs[..] {
         [output] if size == 1 => {
-            share.singles().for_each(|value| send::<C, _>(output, Event::new(value), &mut pause, wait));
+            share.singles().for_each(|value| send::<C, _>(output, Event::new(value), wait));
         }
         outputs if size == 1 => {
             for value in share.singles() {
                 for output in &mut *outputs {
-                    send::<C, _>(output, Event::new(value), &mut pause, wait);
+                    send::<C, _>(output, Event::new(value), wait);
                 }
             }
         }
@@ -214,7 +213,7 @@ fn publish<C: Channel, const WORDS: usize>(mut outputs: Outputs<C, WORDS>, share
             for first in share.batches() {
                 for output in &mut *outputs {
                     let events = || (first..first + share.batch).map(Event::new);
-                    pause.until(|| C::try_send_batch(output, size, events()));
+                    wait.until(|| C::try_send_batch(output, size, events()));
                 }
             }
         }
@@ -231,24 +230,21 @@ fn spawn_consumer<C: Channel, const WORDS: usize>(
     let mut sinks: Vec<Sink> = inputs.iter().map(|_| lap.sink()).collect();
     thread::spawn(move || {
         pin(cpu);
-        let mut pause = Pause::new(wait);
         match (&mut inputs[..], &mut sinks[..], &mut outputs[..]) {
-            ([input], [sink], []) if flow.batch > 1 => {
-                drain_batches::<C, WORDS>(input, sink, &flow, &mut pause)
-            }
+            ([input], [sink], []) if flow.batch > 1 => drain_batches::<C, WORDS>(input, sink, &flow, wait),
             ([input], [sink], []) => {
-                (0..flow.events).for_each(|_| sink.take(&receive::<C, _>(input, &mut pause, wait)));
+                (0..flow.events).for_each(|_| sink.take(&receive::<C, _>(input, wait)));
             }
             (inputs, sinks, outputs) => {
                 for _ in 0..flow.events {
                     let mut last = None;
                     for (input, sink) in inputs.iter_mut().zip(&mut *sinks) {
-                        let event = receive::<C, _>(input, &mut pause, wait);
+                        let event = receive::<C, _>(input, wait);
                         sink.take(&event);
                         last = Some(event);
                     }
                     for (output, event) in outputs.iter_mut().zip(last.iter().cycle()) {
-                        send::<C, _>(output, *event, &mut pause, wait);
+                        send::<C, _>(output, *event, wait);
                     }
                 }
             }
@@ -260,11 +256,11 @@ fn drain_batches<C: Channel, const WORDS: usize>(
     input: &mut C::Receiver<Event<WORDS>>,
     sink: &mut Sink,
     flow: &Flow,
-    pause: &mut Pause,
+    wait: Wait,
 ) {
     let mut left = flow.events;
     while left > 0 {
-        left -= pause.until(|| {
+        left -= wait.until(|| {
             if flow.is_sliced {
                 C::try_receive_batch(input, |events| sink.take_slice(events))
             } else {

@@ -17,7 +17,7 @@ use crate::flow::{Shape, Share};
 use crate::lap::Lap;
 use crate::latency::{Paced, PingPong};
 use crate::machine::{Cpus, pin};
-use crate::pause::{Pause, SPINS};
+use crate::pause::SPINS;
 use crate::peer::Library;
 use crate::scenario::Wait;
 
@@ -144,15 +144,13 @@ fn publish<const WORDS: usize>(mut producer: impl Producer<Event<WORDS>>, share:
             }
         }
         (_, 1) => {
-            let mut pause = Pause::new(wait);
             for value in share.singles() {
-                pause.until(|| producer.try_publish(|event| event.write(value)).ok());
+                wait.until(|| producer.try_publish(|event| event.write(value)).ok());
             }
         }
         (..) => {
-            let mut pause = Pause::new(wait);
             for first in share.batches() {
-                pause.until(|| {
+                wait.until(|| {
                     let sent = producer.try_batch_publish(size, |slots| {
                         slots.zip(first..).for_each(|(event, value)| event.write(value));
                     });
@@ -173,10 +171,9 @@ fn ping_pong<W: WaitStrategy + 'static>(lap: &PingPong, wait: W) -> bool {
     std::thread::scope(|scope| {
         scope.spawn(move || {
             pin(lap.cpus.map(|cpus| cpus.producer));
-            let mut pause = Pause::new(lap.wait);
             lap.drive(|ping| {
                 pings.publish(|event| *event = ping);
-                pause.until(|| poller.poll().ok().and_then(|mut events| (&mut events).next().copied()))
+                lap.wait.until(|| poller.poll().ok().and_then(|mut events| (&mut events).next().copied()))
             });
         });
     });

@@ -3,8 +3,11 @@
 mod badbatch;
 mod channels;
 mod crossbeam_channel;
+mod crossfire;
 mod disruptor;
+mod kanal;
 mod rtrb;
+mod std_mpsc;
 
 use crate::peer::Peer;
 
@@ -15,5 +18,8 @@ pub fn all() -> Vec<Box<dyn Peer>> {
         Box::new(disruptor::Disruptor { hints: true }),
         Box::new(rtrb::Rtrb),
         Box::new(crossbeam_channel::Crossbeam),
+        Box::new(crossfire::Crossfire),
+        Box::new(kanal::Kanal),
+        Box::new(std_mpsc::StdMpsc),
     ]
 }
