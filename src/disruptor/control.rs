@@ -41,6 +41,8 @@ pub(crate) struct Control {
     pub(crate) producer_wait: ProducerWait,
     /// Whether anybody may sleep until a consumer moves.
     pub(crate) consumers_signal: bool,
+    /// Whether those who sleep pay for the fences of those who signal.
+    pub(crate) spares_publishers: bool,
     pub(crate) gates: Gates,
     /// Rung at each publication, if the wait strategy parks.
     pub(crate) published: EventCount,
@@ -64,7 +66,12 @@ thread_local! {
 }
 
 impl Control {
-    pub(crate) fn new(capacity: u64, producer_wait: ProducerWait, consumers_signal: bool) -> Self {
+    pub(crate) fn new(
+        capacity: u64,
+        producer_wait: ProducerWait,
+        consumers_signal: bool,
+        spares_publishers: bool,
+    ) -> Self {
         static BRANDS: std::sync::Mutex<u64> = std::sync::Mutex::new(0);
         let brand = {
             let mut last = BRANDS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -77,12 +84,13 @@ impl Control {
             capacity,
             producer_wait,
             consumers_signal,
+            spares_publishers,
             gates: Gates::new(),
-            published: EventCount::new(),
+            published: EventCount::new(spares_publishers),
             failure: OnceLock::new(),
             end: AtomicU64::new(u64::MAX),
             exit: Mutex::new(Exit::default()),
-            exit_changed: EventCount::new(),
+            exit_changed: EventCount::new(false),
         }
     }
 

@@ -291,11 +291,8 @@ impl<E: Send + 'static, P: ProducerKind, W: WaitStrategy> Disruptor<E, P, W> {
         let upstream = self.graph.gates_of(&follows);
         let gates: GateList = (0..threads)
             .map(|thread| {
-                Arc::new(Gate::new(if threads == 1 {
-                    Arc::clone(&name)
-                } else {
-                    format!("{name}-{thread}").into()
-                }))
+                let name = if threads == 1 { Arc::clone(&name) } else { format!("{name}-{thread}").into() };
+                Arc::new(Gate::new(name, self.ring.control.spares_publishers))
             })
             .collect();
         let control = &self.ring.control;

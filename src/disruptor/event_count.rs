@@ -1,7 +1,7 @@
 //! The bell on which threads sleep until a sequence moves.
 //!
-//! The publishing side pays one fence and one load while nobody sleeps. Protocol, with the two
-//! fences ordered one way or the other:
+//! The publishing side pays one load while nobody sleeps, and a fence where the sleeper cannot pay for
+//! both of them. Protocol, with the two fences ordered one way or the other:
 //!
 //! ```text
 //! sleeper                          publisher
@@ -11,6 +11,9 @@
 //! if not ready { sleep while epoch == seen }
 //! ```
 //!
+//! With `membarrier` the sleeper's fence is one on all threads, the publisher's included, wherever
+//! that one is: it takes the place of both. Loom knows no such barrier; its models have the fences.
+//!
 //! Either the sleeper's second look sees the new sequence or the publisher sees the sleeper; and a
 //! publisher that moved the epoch after `seen` was read keeps the sleeper from falling asleep.
 //! Source: the event count of Reed and Kanodia (1979), in the futex form that Vyukov describes.
@@ -19,9 +22,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::sync::{AtomicU32, Futex, Mutex, Ordering, fence};
+use super::sync::{AtomicU32, Futex, Mutex, Ordering, compiler_fence, fence};
+use crate::sys::membarrier;
 
 pub(crate) struct EventCount {
+    /// Whether sleepers use `membarrier`, so that publishers need no fence.
+    is_asymmetric: bool,
     /// Threads that sleep or are about to, plus wakers that are registered.
     waiters: AtomicU32,
     epoch: Futex,
@@ -29,8 +35,24 @@ pub(crate) struct EventCount {
 }
 
 impl EventCount {
-    pub(crate) fn new() -> Self {
-        Self { waiters: AtomicU32::new(0), epoch: Futex::new(), wakers: Mutex::new(Vec::new()) }
+    /// `spares_publishers` has sleepers use `membarrier` where there is one.
+    pub(crate) fn new(spares_publishers: bool) -> Self {
+        Self {
+            is_asymmetric: spares_publishers && !cfg!(loom) && membarrier::is_available(),
+            waiters: AtomicU32::new(0),
+            epoch: Futex::new(),
+            wakers: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// The sleeper's fence, between saying that it waits and its second look.
+    fn fence(&self) {
+        if self.is_asymmetric {
+            membarrier::barrier();
+        } else {
+            // Pairs with the fence in `signal`.
+            fence(Ordering::SeqCst);
+        }
     }
 
     /// Sleeps until a signal, unless `ready` holds already. May return early without a reason.
@@ -39,8 +61,7 @@ impl EventCount {
         self.waiters.fetch_add(1, Ordering::Relaxed);
         // Acquire pairs with the Release in `Futex::advance_and_wake`.
         let seen = self.epoch.load(Ordering::Acquire);
-        // Pairs with the fence in `signal`.
-        fence(Ordering::SeqCst);
+        self.fence();
         if !ready() {
             self.epoch.wait(seen, timeout);
         }
@@ -58,17 +79,21 @@ impl EventCount {
                 self.waiters.fetch_add(1, Ordering::Relaxed);
             }
         }
-        // Pairs with the fence in `signal`.
-        fence(Ordering::SeqCst);
+        self.fence();
         !ready()
     }
 
     /// Wakes whoever waits. Call it after the store that they wait for.
     #[inline]
     pub(crate) fn signal(&self) {
-        // Pairs with the fence in `wait` and `register`.
-        fence(Ordering::SeqCst);
-        // Relaxed: the fence has ordered this load after the caller's store.
+        if self.is_asymmetric {
+            // The CPU gets its fence from `membarrier`; the compiler is kept from moving the load up.
+            compiler_fence(Ordering::SeqCst);
+        } else {
+            // Pairs with the fence in `fence`.
+            fence(Ordering::SeqCst);
+        }
+        // Relaxed: one of the fences has ordered this load after the caller's store.
         if self.waiters.load(Ordering::Relaxed) != 0 {
             self.notify();
         }

@@ -27,13 +27,13 @@ impl Gate {
     /// The sequence of a consumer that has left: it holds nobody up any more.
     pub(crate) const LEFT: u64 = u64::MAX;
 
-    pub(crate) fn new(name: Arc<str>) -> Self {
+    pub(crate) fn new(name: Arc<str>, spares_publishers: bool) -> Self {
         Self {
             sequence: AtomicU64::new(0),
             end: AtomicU64::new(u64::MAX),
             batches: AtomicU64::new(0),
             state: AtomicU8::new(ConsumerState::Waiting as u8),
-            moved: EventCount::new(),
+            moved: EventCount::new(spares_publishers),
             name,
         }
     }

@@ -49,6 +49,7 @@ mod event_count;
 mod gate;
 mod graph;
 mod launch;
+mod linger;
 mod multi;
 mod pace;
 mod processor;

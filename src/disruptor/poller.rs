@@ -9,6 +9,7 @@
 
 #![allow(unsafe_code, reason = "a batch hands out published slots")]
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::slice;
 use std::sync::Arc;
@@ -18,9 +19,9 @@ use std::time::Duration;
 use super::control::Phase;
 use super::error::PollError;
 use super::gate::Gate;
+use super::linger::{Linger, Vigil};
 use super::ring::Ring;
 use super::sequencer::{MultiProducer, ProducerKind, Sequencer};
-use super::sync::{SPINS, YIELDS, spin_loop, yield_now};
 use super::wait::{WaitStrategy, Waiter};
 use super::wait_strategies::BlockingWaitStrategy;
 use crate::base::deadline::Deadline;
@@ -45,12 +46,13 @@ pub struct EventPoller<E, P: ProducerKind = MultiProducer, W: WaitStrategy = Blo
     pub(super) gate: Arc<Gate>,
     upstream: Arc<[Arc<Gate>]>,
     next: u64,
+    linger: Linger,
 }
 
 impl<E: Sync, P: ProducerKind, W: WaitStrategy> EventPoller<E, P, W> {
     pub(crate) fn new(ring: Arc<Ring<E, P, W>>, gate: Arc<Gate>, upstream: Arc<[Arc<Gate>]>) -> Self {
         let next = gate.sequence();
-        Self { ring, gate, upstream, next }
+        Self { ring, gate, upstream, next, linger: Linger::new() }
     }
 
     /// All events that can be read now, or why there are none.
@@ -68,21 +70,23 @@ impl<E: Sync, P: ProducerKind, W: WaitStrategy> EventPoller<E, P, W> {
     /// the answer is [`PollError::Idle`].
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<Batch<'_, E, P, W>, PollError> {
         let deadline = timeout.map_or(Deadline::NEVER, Deadline::after);
-        let mut looks = 0_u32;
         loop {
             match self.look(usize::MAX) {
                 Ok(sequences) => return Ok(Batch { poller: self, sequences }),
                 Err(PollError::Idle) if !deadline.has_passed() => {}
                 Err(error) => return Err(error),
             }
-            if looks < SPINS {
-                spin_loop();
-            } else if looks < SPINS + YIELDS || !self.ring.wait.parks() {
-                yield_now();
+            let linger = Cell::new(self.linger);
+            let waiter = self.waiter(&linger);
+            if self.ring.wait.parks() {
+                waiter.linger_and_park(deadline.remaining());
             } else {
-                self.waiter().park(deadline.remaining());
+                let mut vigil = Vigil::new();
+                while !waiter.is_ready() && !deadline.has_passed() {
+                    vigil.pass(Duration::MAX);
+                }
             }
-            looks = looks.saturating_add(1);
+            self.linger = linger.get();
         }
     }
 
@@ -117,7 +121,7 @@ impl<E: Sync, P: ProducerKind, W: WaitStrategy> EventPoller<E, P, W> {
         if !self.ring.wait.parks() {
             return Err(PollError::NeverWoken);
         }
-        Ok(self.waiter().register(waker))
+        Ok(self.waiter(&Cell::new(self.linger)).register(waker))
     }
 
     /// The sequence of the next event that it has not read.
@@ -125,12 +129,13 @@ impl<E: Sync, P: ProducerKind, W: WaitStrategy> EventPoller<E, P, W> {
         self.next
     }
 
-    fn waiter(&self) -> Waiter<'_> {
+    fn waiter<'a>(&'a self, linger: &'a Cell<Linger>) -> Waiter<'a> {
         Waiter {
             watch: self.ring.watch(&self.upstream, self.next),
             published: &self.ring.control.published,
             sequence: self.next,
             gate: &self.gate,
+            linger,
         }
     }
 

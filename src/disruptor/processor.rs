@@ -10,6 +10,7 @@
 
 #![allow(unsafe_code, reason = "a batch is handed to the handler here")]
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crossbeam_utils::CachePadded;
 use super::control::Phase;
 use super::failure::{ExceptionHandler, Failure, FailureAction, FailureCause, HandlerError, Moment};
 use super::gate::Gate;
+use super::linger::Linger;
 use super::pace::Pace;
 use super::ring::Ring;
 use super::sequencer::{ProducerKind, Sequencer};
@@ -92,6 +94,7 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, 
     /// Takes turns and waits in between, until the end or a failure.
     fn work(&mut self) -> Result<(), StageError> {
         let mut pace = Pace::new(self.position.ring.control.capacity);
+        let linger = Cell::new(Linger::new());
         loop {
             match self.try_turn()? {
                 Turn::Worked => pace.found(self.depth),
@@ -105,6 +108,7 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, 
                         published: &ring.control.published,
                         sequence: self.next,
                         gate,
+                        linger: &linger,
                     };
                     // A strategy may claim a time-out that another look refutes.
                     if ring.wait.wait(&waiter) == Waited::TimedOut && !waiter.is_ready() {

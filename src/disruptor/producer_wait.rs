@@ -1,6 +1,9 @@
 //! How a producer passes the time while the ring is full.
 
-use super::sync::{SPINS, YIELDS, spin_loop, yield_now};
+use std::time::Duration;
+
+use super::linger::Vigil;
+use super::sync::{spin_loop, yield_now};
 
 /// How a producer waits for a full ring.
 ///
@@ -26,13 +29,15 @@ impl ProducerWait {
         self == Self::Park
     }
 
-    /// Passes a little time; `looks` counts the calls, `park` sleeps.
-    pub(crate) fn pass_time(self, looks: u32, park: impl FnOnce()) {
+    /// Passes a little time; `looks` counts the calls. False, at once, if it is time to sleep, after
+    /// `awake`.
+    pub(crate) fn pass_time(self, looks: u32, vigil: &mut Vigil, awake: Duration) -> bool {
         match self {
-            Self::Spin if looks % SPINS_PER_YIELD != SPINS_PER_YIELD - 1 => spin_loop(),
-            Self::Park if looks >= SPINS + YIELDS => park(),
-            Self::Yield | Self::Park if looks < SPINS => spin_loop(),
-            _ => yield_now(),
+            Self::Spin if looks % SPINS_PER_YIELD == SPINS_PER_YIELD - 1 => yield_now(),
+            Self::Spin => spin_loop(),
+            Self::Yield => return vigil.pass(Duration::MAX),
+            Self::Park => return vigil.pass(awake),
         }
+        true
     }
 }

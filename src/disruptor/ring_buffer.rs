@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::claim::{Claim, ClaimBatch, SlotsMut};
 use super::error::{ClaimError, NotClaimed};
 use super::gate::GateCache;
+use super::linger::Linger;
 use super::ring::Ring;
 use super::room::{Patience, Room};
 use super::sequencer::{AtOnce, ClaimSize, MultiProducer, ProducerKind, Sequencer};
@@ -40,6 +41,7 @@ pub struct RingBuffer<E, P: ProducerKind = MultiProducer, W: WaitStrategy = Bloc
     ring: Arc<Ring<E, P, W>>,
     local: <P::Sequencer as Sequencer>::Local,
     gates: GateCache,
+    linger: Linger,
     /// Claimed by `next` and not yet published.
     tokens: Range<u64>,
     /// Claimed under a guard that lives, or was forgotten.
@@ -49,7 +51,7 @@ pub struct RingBuffer<E, P: ProducerKind = MultiProducer, W: WaitStrategy = Bloc
 impl<E, P: ProducerKind, W: WaitStrategy> RingBuffer<E, P, W> {
     pub(crate) fn new(ring: Arc<Ring<E, P, W>>) -> Self {
         let local = ring.sequencer.local();
-        Self { ring, local, gates: GateCache::new(), tokens: 0..0, guarded: 0..0 }
+        Self { ring, local, gates: GateCache::new(), linger: Linger::new(), tokens: 0..0, guarded: 0..0 }
     }
 
     /// Claims one slot.
@@ -324,8 +326,8 @@ impl<E, P: ProducerKind, W: WaitStrategy> RingBuffer<E, P, W> {
     #[cold]
     #[inline(never)]
     fn wait_for(&mut self, claimed: Range<u64>) -> Result<Range<u64>, ClaimError> {
-        let room = Room { control: &self.ring.control, gates: &mut self.gates, patience: Patience::Forever };
-        let claimed = self.ring.sequencer.wait_for(&mut self.local, claimed, room);
+        let (ring, local, room) = self.parts(Patience::Forever);
+        let claimed = ring.sequencer.wait_for(local, claimed, room);
         self.agree_to_the_end(claimed)
     }
 
@@ -335,8 +337,8 @@ impl<E, P: ProducerKind, W: WaitStrategy> RingBuffer<E, P, W> {
     #[inline(never)]
     fn claim_with_care(&mut self, size: ClaimSize, patience: &Patience) -> Result<Range<u64>, ClaimError> {
         let claimed = self.check_claim().and_then(|()| {
-            let room = Room { control: &self.ring.control, gates: &mut self.gates, patience: *patience };
-            self.ring.sequencer.claim(&mut self.local, size, room)
+            let (ring, local, room) = self.parts(*patience);
+            ring.sequencer.claim(local, size, room)
         });
         self.agree_to_the_end(claimed)
     }
@@ -351,6 +353,16 @@ impl<E, P: ProducerKind, W: WaitStrategy> RingBuffer<E, P, W> {
             self.retire();
         }
         claimed
+    }
+
+    /// What a claim with care needs.
+    fn parts(
+        &mut self,
+        patience: Patience,
+    ) -> (&Ring<E, P, W>, &mut <P::Sequencer as Sequencer>::Local, Room<'_>) {
+        let Self { ring, local, gates, linger, .. } = self;
+        let room = Room { control: &ring.control, gates, linger, patience };
+        (ring, local, room)
     }
 
     #[inline]

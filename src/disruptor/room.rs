@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::control::{Control, Phase};
 use super::error::ClaimError;
 use super::gate::{Gate, GateCache};
+use super::linger::{Linger, Vigil};
 use super::sync::{spin_loop, yield_now};
 use crate::base::deadline::Deadline;
 
@@ -27,6 +28,7 @@ pub(crate) const SEQUENCE_MAX: u64 = 1 << 62;
 pub(crate) struct Room<'a> {
     pub(crate) control: &'a Control,
     pub(crate) gates: &'a mut GateCache,
+    pub(crate) linger: &'a mut Linger,
     pub(crate) patience: Patience,
 }
 
@@ -57,12 +59,13 @@ impl Room<'_> {
         if end > SEQUENCE_MAX {
             return Err(ClaimError::Exhausted);
         }
-        let mut looks = 0;
+        let mut waiting = Waiting::new();
         let mut last_seen = None;
         loop {
             let look = self.look(claimed, &settled);
             let has_room = end <= look.limit;
-            if has_room && (looks == 0 || self.is_worth_going_on(claimed, &look, last_seen)) {
+            if has_room && (waiting.looks == 0 || self.is_worth_going_on(claimed, &look, last_seen)) {
+                self.learn(waiting);
                 return Ok(look.limit.min(SEQUENCE_MAX));
             }
             if let Some(refusal) = self.control.refusal() {
@@ -73,10 +76,10 @@ impl Room<'_> {
                 spin_loop();
             } else {
                 self.give_up(end, &look)?;
-                self.pass_time(looks, &look, Phase::Closed);
+                self.pass_time(&mut waiting, &look, Phase::Closed);
             }
             last_seen = Some(look.stood_at);
-            looks = looks.saturating_add(1);
+            waiting.looks = waiting.looks.saturating_add(1);
         }
     }
 
@@ -90,17 +93,18 @@ impl Room<'_> {
         end: u64,
         settled: impl Fn(u64) -> u64,
     ) -> Result<u64, ClaimError> {
-        let mut looks = 0;
+        let mut waiting = Waiting::new();
         loop {
             let look = self.look(claimed, &settled);
             if end <= look.limit {
+                self.learn(waiting);
                 return Ok(look.limit);
             }
             if self.control.phase() >= Phase::Halted {
                 return Err(self.control.refusal().unwrap_or(ClaimError::Closed));
             }
-            self.pass_time(looks, &look, Phase::Halted);
-            looks = looks.saturating_add(1);
+            self.pass_time(&mut waiting, &look, Phase::Halted);
+            waiting.looks = waiting.looks.saturating_add(1);
         }
     }
 
@@ -152,19 +156,40 @@ impl Room<'_> {
     }
 
     /// Passes a little time, or sleeps until the slowest consumer moves or the phase is `last`.
-    fn pass_time(&self, looks: u32, look: &Look, last: Phase) {
+    fn pass_time(&self, waiting: &mut Waiting, look: &Look, last: Phase) {
         let Some(slowest) = &look.slowest else {
             // Another producer is about to publish, and rings no bell that this one could sleep on.
             return yield_now();
         };
-        self.control.producer_wait.pass_time(looks, || {
-            let remaining = match self.patience {
-                Patience::Until(deadline, _) => deadline.remaining(),
-                Patience::Try | Patience::Forever => None,
-            };
-            slowest
-                .moved
-                .wait(|| slowest.sequence() != look.stood_at || self.control.phase() >= last, remaining);
-        });
+        let Waiting { looks, vigil, sleeps } = waiting;
+        if self.control.producer_wait.pass_time(*looks, vigil, self.linger.limit()) {
+            return;
+        }
+        let remaining = match self.patience {
+            Patience::Until(deadline, _) => deadline.remaining(),
+            Patience::Try | Patience::Forever => None,
+        };
+        let goes_on = || slowest.sequence() != look.stood_at || self.control.phase() >= last;
+        slowest.moved.wait(goes_on, remaining);
+        *sleeps = true;
+    }
+
+    fn learn(&mut self, mut waiting: Waiting) {
+        if waiting.sleeps {
+            self.linger.slept(waiting.vigil.waited());
+        }
+    }
+}
+
+/// One wait for room.
+struct Waiting {
+    looks: u32,
+    vigil: Vigil,
+    sleeps: bool,
+}
+
+impl Waiting {
+    fn new() -> Self {
+        Self { looks: 0, vigil: Vigil::new(), sleeps: false }
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! Reference counts stay `std`'s in both worlds, since no protocol here rests on them.
 
+/// What keeps the compiler from moving accesses, and leaves the CPU alone.
+pub(crate) use std::sync::atomic::compiler_fence;
+
 #[cfg(not(loom))]
 pub(crate) use parking_lot::Mutex;
 #[cfg(not(loom))]
@@ -19,12 +22,10 @@ pub(crate) use loom::{
     thread::{yield_now, yield_now as spin_loop},
 };
 
-/// Looks before a waiting thread yields: about 2 microseconds of pauses.
+/// Looks before a waiting thread reads the clock, or yields.
 ///
 /// A model has one look less to explore with each, and no time to save.
 pub(crate) const SPINS: u32 = if cfg!(loom) { 0 } else { 64 };
-/// Yields between the spinning and the sleep.
-pub(crate) const YIELDS: u32 = if cfg!(loom) { 0 } else { 16 };
 
 /// A counter that threads sleep on until it changes.
 pub(crate) struct Futex {

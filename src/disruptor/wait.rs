@@ -1,12 +1,15 @@
 //! The face of a wait strategy, and what the engine lends it.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::event_count::EventCount;
 use super::gate::Gate;
+use super::linger::{Linger, Vigil};
 use super::multi::SKIPPED;
 use super::sync::{AtomicU8, AtomicU64, Ordering};
+use crate::base::deadline::Deadline;
 
 /// How a consumer passes the time until there is something to consume.
 ///
@@ -53,6 +56,8 @@ pub struct Waiter<'a> {
     pub(crate) sequence: u64,
     /// The waiting consumer's own gate, which says where it must stop.
     pub(crate) gate: &'a Gate,
+    /// How long the consumer stays awake, if the strategy parks.
+    pub(crate) linger: &'a Cell<Linger>,
 }
 
 /// What changes when the awaited event becomes readable.
@@ -114,6 +119,30 @@ impl<'a> Waiter<'a> {
     pub fn park(&self, timeout: Option<Duration>) {
         let (bell, watch) = self.watch.bell(self.sequence, self.published);
         bell.wait(|| self.is_ready_at(watch), timeout);
+    }
+
+    /// Waits awake for as long as earlier waits make it worth while, then asleep, until the wait is
+    /// over or `timeout` has passed; says whether it is over.
+    pub(crate) fn linger_and_park(&self, timeout: Option<Duration>) -> bool {
+        let deadline = timeout.map_or(Deadline::NEVER, Deadline::after);
+        let limit = self.linger.get().limit().min(timeout.unwrap_or(Duration::MAX));
+        let mut vigil = Vigil::new();
+        let mut sleeps = false;
+        while !self.is_ready() {
+            if !vigil.pass(limit) {
+                if deadline.has_passed() {
+                    return false;
+                }
+                self.park(deadline.remaining());
+                sleeps = true;
+            }
+        }
+        if sleeps {
+            let mut linger = self.linger.get();
+            linger.slept(vigil.waited());
+            self.linger.set(linger);
+        }
+        true
     }
 
     /// Has `waker` called when what holds the event up has moved; false if the wait is over.

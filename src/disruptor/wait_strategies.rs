@@ -1,40 +1,14 @@
 //! The wait strategies that come with the crate.
 
 use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use thiserror::Error;
 
+use super::linger::{AWAKE, Vigil};
 use super::producer_wait::SPINS_PER_YIELD;
-use super::sync::{SPINS, YIELDS, spin_loop, yield_now};
+use super::sync::{spin_loop, yield_now};
 use super::wait::{WaitStrategy, Waited, Waiter};
-use crate::base::deadline::Deadline;
-
-/// Looks up to `spins` times, with a pause hint in between; says whether the wait is over.
-#[inline]
-fn spin(waiter: &Waiter<'_>, spins: u32) -> bool {
-    for _ in 0..spins {
-        if waiter.is_ready() {
-            return true;
-        }
-        spin_loop();
-    }
-    false
-}
-
-/// Spins, then yields, a bounded number of times; says whether the wait is over.
-fn spin_and_yield(waiter: &Waiter<'_>) -> bool {
-    if spin(waiter, SPINS) {
-        return true;
-    }
-    for _ in 0..YIELDS {
-        if waiter.is_ready() {
-            return true;
-        }
-        yield_now();
-    }
-    waiter.is_ready()
-}
 
 /// Spins with a pause hint. The lowest latency; one CPU per consumer is fully used.
 ///
@@ -45,14 +19,19 @@ pub struct BusySpinWaitStrategy;
 impl WaitStrategy for BusySpinWaitStrategy {
     #[inline]
     fn wait(&self, waiter: &Waiter<'_>) -> Waited {
-        while !spin(waiter, SPINS_PER_YIELD) {
+        loop {
+            for _ in 0..SPINS_PER_YIELD {
+                if waiter.is_ready() {
+                    return Waited::Ready;
+                }
+                spin_loop();
+            }
             yield_now();
         }
-        Waited::Ready
     }
 }
 
-/// Spins for about 2 microseconds, then yields the CPU between looks. One CPU per consumer is
+/// Spins for about 3 microseconds, then yields the CPU between looks. One CPU per consumer is
 /// used, but given to whoever wants it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct YieldingWaitStrategy;
@@ -60,16 +39,15 @@ pub struct YieldingWaitStrategy;
 impl WaitStrategy for YieldingWaitStrategy {
     #[inline]
     fn wait(&self, waiter: &Waiter<'_>) -> Waited {
-        if !spin(waiter, SPINS) {
-            while !waiter.is_ready() {
-                yield_now();
-            }
+        let mut vigil = Vigil::new();
+        while !waiter.is_ready() {
+            vigil.pass(Duration::MAX);
         }
         Waited::Ready
     }
 }
 
-/// Spins, yields, and then sleeps for fixed naps. Little CPU, and publishers never signal; an
+/// Spins and yields for a moment, and then sleeps for fixed naps. Little CPU, and publishers never signal; an
 /// event may wait for one nap.
 #[derive(Clone, Copy, Debug)]
 pub struct SleepingWaitStrategy {
@@ -92,8 +70,9 @@ impl Default for SleepingWaitStrategy {
 
 impl WaitStrategy for SleepingWaitStrategy {
     fn wait(&self, waiter: &Waiter<'_>) -> Waited {
-        if !spin_and_yield(waiter) {
-            while !waiter.is_ready() {
+        let mut vigil = Vigil::new();
+        while !waiter.is_ready() {
+            if !vigil.pass(AWAKE) {
                 std::thread::sleep(self.nap);
             }
         }
@@ -101,18 +80,17 @@ impl WaitStrategy for SleepingWaitStrategy {
     }
 }
 
-/// Spins and yields for a moment, then sleeps until there is news: an idle consumer of any stage
-/// uses no CPU. Publishers pay one fence.
+/// Spins and yields for a while, then sleeps until there is news: an idle consumer of any stage uses
+/// no CPU.
+///
+/// It stays awake for 5 to 80 microseconds: longer if it was woken soon after it fell asleep, so that
+/// the next wait is spent awake, and shorter if it slept for long.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BlockingWaitStrategy;
 
 impl WaitStrategy for BlockingWaitStrategy {
     fn wait(&self, waiter: &Waiter<'_>) -> Waited {
-        if !spin_and_yield(waiter) {
-            while !waiter.is_ready() {
-                waiter.park(None);
-            }
-        }
+        waiter.linger_and_park(None);
         Waited::Ready
     }
 
@@ -137,16 +115,7 @@ impl TimeoutBlockingWaitStrategy {
 
 impl WaitStrategy for TimeoutBlockingWaitStrategy {
     fn wait(&self, waiter: &Waiter<'_>) -> Waited {
-        let deadline = Deadline::after(self.timeout);
-        if !spin_and_yield(waiter) {
-            while !waiter.is_ready() {
-                if deadline.has_passed() {
-                    return Waited::TimedOut;
-                }
-                waiter.park(deadline.remaining());
-            }
-        }
-        Waited::Ready
+        if waiter.linger_and_park(Some(self.timeout)) { Waited::Ready } else { Waited::TimedOut }
     }
 
     fn parks(&self) -> bool {
@@ -171,22 +140,13 @@ impl<W: WaitStrategy> PhasedBackoffWaitStrategy<W> {
 
 impl<W: WaitStrategy> WaitStrategy for PhasedBackoffWaitStrategy<W> {
     fn wait(&self, waiter: &Waiter<'_>) -> Waited {
-        if spin(waiter, SPINS) {
-            return Waited::Ready;
-        }
-        let began = Instant::now();
-        loop {
-            if spin(waiter, SPINS) {
-                return Waited::Ready;
-            }
-            let waited = began.elapsed();
-            if waited >= self.spin + self.yields {
+        let mut vigil = Vigil::spinning_for(self.spin);
+        while !waiter.is_ready() {
+            if !vigil.pass(self.spin + self.yields) {
                 return self.fallback.wait(waiter);
             }
-            if waited >= self.spin {
-                yield_now();
-            }
         }
+        Waited::Ready
     }
 
     fn parks(&self) -> bool {

@@ -8,4 +8,5 @@ pub mod affinity;
 #[cfg(target_os = "linux")]
 pub mod eventfd;
 pub mod futex;
+pub mod membarrier;
 pub mod prefetch;

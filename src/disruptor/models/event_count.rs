@@ -12,7 +12,7 @@ use super::check;
 #[test]
 fn a_sleeper_is_woken_by_the_store_it_waits_for() {
     check(3, || {
-        let shared = Arc::new((EventCount::new(), AtomicU64::new(0)));
+        let shared = Arc::new((EventCount::new(false), AtomicU64::new(0)));
         let sleepers: Vec<_> = (0..2)
             .map(|_| {
                 let shared = Arc::clone(&shared);
@@ -43,7 +43,7 @@ fn a_registered_waker_is_called() {
     }
 
     check(3, || {
-        let shared = Arc::new((EventCount::new(), AtomicU64::new(0)));
+        let shared = Arc::new((EventCount::new(false), AtomicU64::new(0)));
         let calls = Arc::new(Count(AtomicU64::new(0)));
         let registering = {
             let (shared, calls) = (Arc::clone(&shared), Arc::clone(&calls));

@@ -90,7 +90,7 @@ fn poller_behind<'a, P: ProducerKind, W: WaitStrategy>(
     ring: &Arc<Ring<Watched, P, W>>,
     upstream: impl Iterator<Item = &'a Arc<Gate>>,
 ) -> Poller<P, W> {
-    let gate = Arc::new(Gate::new("poller".into()));
+    let gate = Arc::new(Gate::new("poller".into(), false));
     ring.control.gates.join(&gate, || ring.sequencer.claimed());
     ring.control.catch_up(&gate);
     EventPoller::new(Arc::clone(ring), gate, upstream.map(Arc::clone).collect())
