@@ -1,12 +1,16 @@
 //! The sequencer of a ring with several producers.
 //!
-//! A claim is one addition to a shared counter; a publication is one stamp per slot, the lap of the
-//! ring that the slot is in. Consumers read the stamps and never the counter, so they leave the
+//! A claim is one compare-and-swap of a shared counter; a publication is one stamp per slot, the lap
+//! of the ring that the slot is in. Consumers read the stamps and never the counter, so they leave the
 //! line alone that producers contend for. Every claimed slot gets a stamp in the end, published or
 //! skipped, so that a stamp is never older than one lap and 7 bits of lap are more than enough.
 //!
-//! The addition waits until all earlier stores have reached the cache. So that they are there soon,
-//! a claim asks for the lines of the slots and stamps that come next.
+//! Nothing is claimed before there is room for it. Producers that add first and wait afterwards, as
+//! those of LMAX do, publish in the order of their claims, so that a full ring with more threads than
+//! CPUs takes a change of threads for each event.
+//!
+//! The swap waits until all earlier stores have reached the cache. So that they are there soon, a claim
+//! asks for the lines of the slots and stamps that come next.
 //! Source: LMAX `MultiProducerSequencer`, with a closed bit and a skip bit of our own.
 
 use std::ops::Range;
@@ -15,8 +19,8 @@ use crossbeam_utils::CachePadded;
 
 use super::backoff::Backoff;
 use super::error::ClaimError;
-use super::room::{Room, SEQUENCE_MAX};
-use super::sequencer::{AtOnce, ClaimSize, Sequencer};
+use super::room::Room;
+use super::sequencer::{ClaimSize, Sequencer};
 use super::sync::{AtomicU8, AtomicU64, Ordering};
 use super::wait::Watch;
 use crate::sys::prefetch;
@@ -79,39 +83,25 @@ impl Sequencer for MultiSequencer {
         MultiLocal { limit: 0, backoff: Backoff::new() }
     }
 
-    /// One addition, and no turning back.
     #[inline(always)]
-    fn claim_at_once(&self, local: &mut MultiLocal, size: ClaimSize, commits: bool) -> AtOnce {
-        if !commits || size.least != size.most {
-            return AtOnce::Nothing;
+    fn claim_at_once(&self, local: &mut MultiLocal, size: ClaimSize) -> Option<Range<u64>> {
+        // Unless somebody has come in between, and saves a look.
+        let mut first = local.backoff.last_claimed();
+        loop {
+            let end = first + size.most;
+            // A counter that is closed is beyond every limit.
+            if end > local.limit {
+                return None;
+            }
+            // Relaxed: the consumers' releases order the reuse of slots, not the other producers.
+            match self.claim.compare_exchange(first, end, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => {
+                    local.backoff.claimed(first, end);
+                    return Some(first..end);
+                }
+                Err(others) => first = others,
+            }
         }
-        // Relaxed: the consumers' releases order the reuse of slots, not the other producers.
-        let first = self.claim.fetch_add(size.most, Ordering::Relaxed);
-        // A counter that is closed is beyond every limit.
-        let claimed = first..first + size.most;
-        local.backoff.claimed(claimed.start, claimed.end);
-        if claimed.end > local.limit {
-            return AtOnce::Owed(claimed);
-        }
-        AtOnce::Taken(claimed)
-    }
-
-    fn wait_for(
-        &self,
-        local: &mut MultiLocal,
-        claimed: Range<u64>,
-        mut room: Room<'_>,
-    ) -> Result<Range<u64>, ClaimError> {
-        if claimed.start & CLOSED != 0 {
-            return Err(room.control.refusal().unwrap_or(ClaimError::Closed));
-        }
-        let limit = room.find_for_committed(claimed.start, claimed.end, |to| self.settled(to))?;
-        if claimed.end > SEQUENCE_MAX {
-            self.skip(local, claimed);
-            return Err(ClaimError::Exhausted);
-        }
-        local.limit = limit.min(SEQUENCE_MAX);
-        Ok(claimed)
     }
 
     fn claim(
@@ -133,6 +123,7 @@ impl Sequencer for MultiSequencer {
             let end = claimed + size.most.min(local.limit - claimed);
             // Relaxed: as in `claim_at_once`.
             if self.claim.compare_exchange_weak(claimed, end, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                local.backoff.claimed(claimed, end);
                 return Ok(claimed..end);
             }
         }

@@ -16,18 +16,23 @@ use super::sync::spin_loop;
 /// A model has no cache lines, and one path less to explore without pauses.
 const PAUSES_MAX: u32 = if cfg!(loom) { 0 } else { 127 };
 
+/// So many slots must there be for each pause, lest the ring fills up while the consumer pauses.
+const SLOTS_PER_PAUSE: u64 = 8;
+
 /// So many events are worth a look, in rings that are large enough to gather them.
 const DEPTH_ENOUGH: u64 = 1024;
 
 pub(crate) struct Pace {
     /// Before the next look.
     pauses: u32,
+    pauses_max: u32,
     enough: u64,
 }
 
 impl Pace {
     pub(crate) fn new(capacity: u64) -> Self {
-        Self { pauses: 0, enough: DEPTH_ENOUGH.min(capacity / 8) }
+        let pauses_max = (capacity / SLOTS_PER_PAUSE).min(u64::from(PAUSES_MAX)) as u32;
+        Self { pauses: 0, pauses_max, enough: DEPTH_ENOUGH.min(capacity / 8) }
     }
 
     /// To be called when `depth` events were found and some of them are done, before looking again.
@@ -35,7 +40,7 @@ impl Pace {
     pub(crate) fn found(&mut self, depth: u64) {
         if depth < self.enough {
             (0..self.pauses).for_each(|_| spin_loop());
-            self.pauses = (2 * self.pauses + 1).min(PAUSES_MAX);
+            self.pauses = (2 * self.pauses + 1).min(self.pauses_max);
         }
     }
 
@@ -71,5 +76,12 @@ mod tests {
         assert_eq!(pauses_after(1 << 16, DEPTH_ENOUGH), 0);
         assert_eq!(pauses_after(4, 1), 0);
         assert_eq!(pauses_after(64, 7), 1);
+    }
+
+    #[test]
+    fn a_small_ring_has_short_pauses() {
+        let mut pace = Pace::new(64);
+        (0..10).for_each(|_| pace.found(1));
+        assert_eq!(pace.pauses, 8);
     }
 }

@@ -15,7 +15,7 @@ use super::gate::GateCache;
 use super::linger::Linger;
 use super::ring::Ring;
 use super::room::{Patience, Room};
-use super::sequencer::{AtOnce, ClaimSize, MultiProducer, ProducerKind, Sequencer};
+use super::sequencer::{ClaimSize, MultiProducer, ProducerKind, Sequencer};
 use super::slots::Slots;
 use super::wait::WaitStrategy;
 use super::wait_strategies::BlockingWaitStrategy;
@@ -307,28 +307,15 @@ impl<E, P: ProducerKind, W: WaitStrategy> RingBuffer<E, P, W> {
         let Ring { control, sequencer, slots, .. } = &*self.ring;
         // A single producer that has tokens out is suspended, so it needs no look at them here.
         if control.is_running() && (P::Sequencer::SINGLE || self.tokens.is_empty()) {
-            let commits = matches!(patience, Patience::Forever) && !control.on_consumer_thread();
-            match sequencer.claim_at_once(&mut self.local, size, commits) {
-                AtOnce::Taken(claimed) => {
-                    let ahead = claimed.end + slots.prefetch_distance();
-                    if sequencer.prefetch(&self.local, ahead) {
-                        prefetch::for_write(slots.slot(ahead).as_ptr());
-                    }
-                    return Ok(claimed);
+            if let Some(claimed) = sequencer.claim_at_once(&mut self.local, size) {
+                let ahead = claimed.end + slots.prefetch_distance();
+                if sequencer.prefetch(&self.local, ahead) {
+                    prefetch::for_write(slots.slot(ahead).as_ptr());
                 }
-                AtOnce::Owed(claimed) => return self.wait_for(claimed),
-                AtOnce::Nothing => {}
+                return Ok(claimed);
             }
         }
         self.claim_with_care(size, patience)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn wait_for(&mut self, claimed: Range<u64>) -> Result<Range<u64>, ClaimError> {
-        let (ring, local, room) = self.parts(Patience::Forever);
-        let claimed = ring.sequencer.wait_for(local, claimed, room);
-        self.agree_to_the_end(claimed)
     }
 
     /// Out of line, so that what needs no care stays in registers: stores to the stack would compete
@@ -337,32 +324,16 @@ impl<E, P: ProducerKind, W: WaitStrategy> RingBuffer<E, P, W> {
     #[inline(never)]
     fn claim_with_care(&mut self, size: ClaimSize, patience: &Patience) -> Result<Range<u64>, ClaimError> {
         let claimed = self.check_claim().and_then(|()| {
-            let (ring, local, room) = self.parts(*patience);
+            let Self { ring, local, gates, linger, .. } = self;
+            let room = Room { control: &ring.control, gates, linger, patience: *patience };
             ring.sequencer.claim(local, size, room)
         });
-        self.agree_to_the_end(claimed)
-    }
-
-    /// A claim that is refused is the single producer's agreement to the end. Tokens may still be
-    /// published: the close has counted them in.
-    fn agree_to_the_end(
-        &mut self,
-        claimed: Result<Range<u64>, ClaimError>,
-    ) -> Result<Range<u64>, ClaimError> {
+        // A claim that is refused is the single producer's agreement to the end. Tokens may still be
+        // published: the close has counted them in.
         if claimed.is_err() && self.tokens.is_empty() && self.ring.control.refusal().is_some() {
             self.retire();
         }
         claimed
-    }
-
-    /// What a claim with care needs.
-    fn parts(
-        &mut self,
-        patience: Patience,
-    ) -> (&Ring<E, P, W>, &mut <P::Sequencer as Sequencer>::Local, Room<'_>) {
-        let Self { ring, local, gates, linger, .. } = self;
-        let room = Room { control: &ring.control, gates, linger, patience };
-        (ring, local, room)
     }
 
     #[inline]

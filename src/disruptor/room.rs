@@ -76,34 +76,9 @@ impl Room<'_> {
                 spin_loop();
             } else {
                 self.give_up(end, &look)?;
-                self.pass_time(&mut waiting, &look, Phase::Closed);
+                self.pass_time(&mut waiting, &look);
             }
             last_seen = Some(look.stood_at);
-            waiting.looks = waiting.looks.saturating_add(1);
-        }
-    }
-
-    /// The limit for a claim that was made up to `end` and cannot be undone: it waits even while
-    /// the ring closes, since closing counts it in, and gives up only when nothing is drained.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn find_for_committed(
-        &mut self,
-        claimed: u64,
-        end: u64,
-        settled: impl Fn(u64) -> u64,
-    ) -> Result<u64, ClaimError> {
-        let mut waiting = Waiting::new();
-        loop {
-            let look = self.look(claimed, &settled);
-            if end <= look.limit {
-                self.learn(waiting);
-                return Ok(look.limit);
-            }
-            if self.control.phase() >= Phase::Halted {
-                return Err(self.control.refusal().unwrap_or(ClaimError::Closed));
-            }
-            self.pass_time(&mut waiting, &look, Phase::Halted);
             waiting.looks = waiting.looks.saturating_add(1);
         }
     }
@@ -155,8 +130,8 @@ impl Room<'_> {
         }
     }
 
-    /// Passes a little time, or sleeps until the slowest consumer moves or the phase is `last`.
-    fn pass_time(&self, waiting: &mut Waiting, look: &Look, last: Phase) {
+    /// Passes a little time, or sleeps until the slowest consumer moves or the ring closes.
+    fn pass_time(&self, waiting: &mut Waiting, look: &Look) {
         let Some(slowest) = &look.slowest else {
             // Another producer is about to publish, and rings no bell that this one could sleep on.
             return yield_now();
@@ -169,7 +144,7 @@ impl Room<'_> {
             Patience::Until(deadline, _) => deadline.remaining(),
             Patience::Try | Patience::Forever => None,
         };
-        let goes_on = || slowest.sequence() != look.stood_at || self.control.phase() >= last;
+        let goes_on = || slowest.sequence() != look.stood_at || self.control.phase() >= Phase::Closed;
         slowest.moved.wait(goes_on, remaining);
         *sleeps = true;
     }

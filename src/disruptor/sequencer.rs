@@ -19,7 +19,7 @@ pub trait ProducerKind: sealed::Sealed + Send + Sync + 'static {
 #[derive(Clone, Copy, Debug)]
 pub enum SingleProducer {}
 
-/// Any number of producers, cloned from each other: a claim is one atomic addition.
+/// Any number of producers, cloned from each other: a claim is one compare-and-swap.
 #[derive(Clone, Copy, Debug)]
 pub enum MultiProducer {}
 
@@ -44,16 +44,6 @@ pub(crate) struct ClaimSize {
     pub(crate) most: u64,
 }
 
-/// What came of a claim that looked at nobody.
-pub(crate) enum AtOnce {
-    /// These slots are the caller's.
-    Taken(Range<u64>),
-    /// These will be, once consumers have let go of them.
-    Owed(Range<u64>),
-    /// Nothing was claimed.
-    Nothing,
-}
-
 /// The counters of a ring. One file per kind of producer.
 ///
 /// Sequences are exclusive counters: "published up to 5" means that 0 to 4 can be read.
@@ -69,19 +59,10 @@ pub(crate) trait Sequencer: Send + Sync + 'static {
     /// The private half of a new producer.
     fn local(&self) -> Self::Local;
 
-    /// Takes `size.most` slots, as far as that needs no look at others. `commits` says that the claim
-    /// may wait for its slots for as long as it takes.
-    fn claim_at_once(&self, local: &mut Self::Local, size: ClaimSize, commits: bool) -> AtOnce;
+    /// Takes `size.most` slots if they are known to be free, and looks at no consumer.
+    fn claim_at_once(&self, local: &mut Self::Local, size: ClaimSize) -> Option<Range<u64>>;
 
-    /// Waits for the slots that `claim_at_once` took ahead of the consumers.
-    fn wait_for(
-        &self,
-        local: &mut Self::Local,
-        claimed: Range<u64>,
-        room: Room<'_>,
-    ) -> Result<Range<u64>, ClaimError>;
-
-    /// Takes slots with all checks, for claims that may be given up. They are the caller's until it hands them to `publish` or `skip`.
+    /// Takes slots, and waits for them if it must. They are the caller's until it hands them to `publish` or `skip`.
     fn claim(
         &self,
         local: &mut Self::Local,

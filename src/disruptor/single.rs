@@ -11,7 +11,7 @@ use crossbeam_utils::CachePadded;
 
 use super::error::ClaimError;
 use super::room::Room;
-use super::sequencer::{AtOnce, ClaimSize, Sequencer};
+use super::sequencer::{ClaimSize, Sequencer};
 use super::sync::{AtomicU64, Ordering};
 use super::wait::Watch;
 
@@ -64,22 +64,10 @@ impl Sequencer for SingleSequencer {
     }
 
     #[inline(always)]
-    fn claim_at_once(&self, local: &mut SingleLocal, size: ClaimSize, _commits: bool) -> AtOnce {
+    fn claim_at_once(&self, local: &mut SingleLocal, size: ClaimSize) -> Option<Range<u64>> {
         let next = self.next();
         let end = next + size.most;
-        if end > local.limit {
-            return AtOnce::Nothing;
-        }
-        AtOnce::Taken(next..end)
-    }
-
-    fn wait_for(
-        &self,
-        _local: &mut SingleLocal,
-        claimed: Range<u64>,
-        _room: Room<'_>,
-    ) -> Result<Range<u64>, ClaimError> {
-        Ok(claimed)
+        (end <= local.limit).then_some(next..end)
     }
 
     #[inline]

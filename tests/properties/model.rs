@@ -292,11 +292,6 @@ impl Model {
         self.skip_forgotten(by);
         let (start, limit) = (self.claimed(), self.limit());
         if start + least > SEQUENCE_MAX {
-            // A claim that cannot be taken back uses its sequences up.
-            let is_final = least == most && form == Form::Wait;
-            if is_final && !self.is_single && self.life == Life::Running {
-                self.marks.extend((0..least).map(|_| Mark::Skipped));
-            }
             return Err(Refusal::Exhausted);
         }
         if start + least > limit {
