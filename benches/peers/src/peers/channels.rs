@@ -142,7 +142,8 @@ fn has<C: Channel>(wait: Wait) -> bool {
     C::BLOCKS || wait != Wait::Blocking
 }
 
-#[inline]
+/// In line: a call per event would be part of what is measured.
+#[inline(always)]
 fn send<C: Channel, E: Send + 'static>(sender: &mut C::Sender<E>, event: E, wait: Wait) {
     let (mut unsent, mut pause) = (event, Pause::new(wait));
     loop {
@@ -155,14 +156,19 @@ fn send<C: Channel, E: Send + 'static>(sender: &mut C::Sender<E>, event: E, wait
     }
 }
 
-#[inline]
+/// In line, as `send`.
+#[inline(always)]
 fn receive<C: Channel, E: Send + 'static>(receiver: &mut C::Receiver<E>, wait: Wait) -> E {
     wait.until(|| if wait == Wait::Blocking { C::receive(receiver) } else { C::try_receive(receiver) })
 }
 
 /// The sending ends of one thread, each of which gets every event.
-type Outputs<C, const WORDS: usize> = Vec<<C as Channel>::Sender<Event<WORDS>>>;
-type Inputs<C, const WORDS: usize> = Vec<<C as Channel>::Receiver<Event<WORDS>>>;
+type Outputs<C, const WORDS: usize> = Vec<Apart<<C as Channel>::Sender<Event<WORDS>>>>;
+type Inputs<C, const WORDS: usize> = Vec<Apart<<C as Channel>::Receiver<Event<WORDS>>>>;
+
+/// Keeps the two ends of a channel, which may be written for each event, out of each other's cache lines.
+#[repr(align(128))]
+struct Apart<T>(T);
 
 /// A channel for each edge, a thread for each node.
 fn graph<C: Channel, const WORDS: usize>(lap: &Lap) {
@@ -171,7 +177,10 @@ fn graph<C: Channel, const WORDS: usize>(lap: &Lap) {
     let mut outputs: Vec<Outputs<C, WORDS>> = follows.iter().map(|_| Vec::new()).collect();
     let mut inputs: Vec<Inputs<C, WORDS>> = Vec::new();
     for upstream in &follows {
-        let open = || C::open(lap.flow.capacity);
+        let open = || {
+            let (sender, receiver) = C::open(lap.flow.capacity);
+            (Apart(sender), Apart(receiver))
+        };
         if upstream.is_empty() {
             let (sender, receiver) = open();
             sources.push(sender);
@@ -187,7 +196,9 @@ fn graph<C: Channel, const WORDS: usize>(lap: &Lap) {
         .zip(outputs)
         .map(|(inputs, outputs)| spawn_consumer::<C, WORDS>(lap, inputs, outputs))
         .collect();
-    let share = |sources: &Outputs<C, WORDS>| sources.iter().filter_map(C::share).collect::<Vec<_>>();
+    let share = |sources: &Outputs<C, WORDS>| {
+        sources.iter().filter_map(|Apart(sender)| C::share(sender)).map(Apart).collect::<Vec<_>>()
+    };
     let clones: Vec<_> = (1..lap.flow.producers).map(|_| share(&sources)).collect();
     let producers = clones.into_iter().chain([sources]).collect();
     lap.drive(producers, |outputs, share| publish::<C, WORDS>(outputs, share, lap.wait));
@@ -198,22 +209,24 @@ fn graph<C: Channel, const WORDS: usize>(lap: &Lap) {
 
 fn publish<C: Channel, const WORDS: usize>(mut outputs: Outputs<C, WORDS>, share: Share, wait: Wait) {
     let size = share.batch as usize;
-    match &mut outputs[..] {
-        [output] if size == 1 => {
-            share.singles().for_each(|value| send::<C, _>(output, Event::new(value), wait));
-        }
-        outputs if size == 1 => {
-            for value in share.singles() {
-                for output in &mut *outputs {
-                    send::<C, _>(output, Event::new(value), wait);
-                }
+    if size > 1 {
+        for first in share.batches() {
+            for Apart(output) in &mut outputs {
+                let events = || (first..first + share.batch).map(Event::new);
+                wait.until(|| C::try_send_batch(output, size, events()));
             }
         }
-        outputs => {
-            for first in share.batches() {
-                for output in &mut *outputs {
-                    let events = || (first..first + share.batch).map(Event::new);
-                    wait.until(|| C::try_send_batch(output, size, events()));
+        return;
+    }
+    match <[_; 1]>::try_from(outputs) {
+        // A local variable, so that its fields can be in registers.
+        Ok([Apart(mut output)]) => {
+            share.singles().for_each(|value| send::<C, _>(&mut output, Event::new(value), wait));
+        }
+        Err(mut outputs) => {
+            for value in share.singles() {
+                for Apart(output) in &mut outputs {
+                    send::<C, _>(output, Event::new(value), wait);
                 }
             }
         }
@@ -230,23 +243,26 @@ fn spawn_consumer<C: Channel, const WORDS: usize>(
     let mut sinks: Vec<Sink> = inputs.iter().map(|_| lap.sink()).collect();
     thread::spawn(move || {
         pin(cpu);
-        match (&mut inputs[..], &mut sinks[..], &mut outputs[..]) {
-            ([input], [sink], []) if flow.batch > 1 => drain_batches::<C, WORDS>(input, sink, &flow, wait),
-            ([input], [sink], []) => {
-                (0..flow.events).for_each(|_| sink.take(&receive::<C, _>(input, wait)));
-            }
-            (inputs, sinks, outputs) => {
-                for _ in 0..flow.events {
-                    let mut last = None;
-                    for (input, sink) in inputs.iter_mut().zip(&mut *sinks) {
-                        let event = receive::<C, _>(input, wait);
-                        sink.take(&event);
-                        last = Some(event);
-                    }
-                    for (output, event) in outputs.iter_mut().zip(last.iter().cycle()) {
-                        send::<C, _>(output, *event, wait);
-                    }
+        if outputs.is_empty() && inputs.len() == 1 {
+            for (Apart(mut input), mut sink) in inputs.into_iter().zip(sinks) {
+                // Local variables, so that their fields can be in registers.
+                if flow.batch > 1 {
+                    drain_batches::<C, WORDS>(&mut input, &mut sink, &flow, wait);
+                } else {
+                    (0..flow.events).for_each(|_| sink.take(&receive::<C, _>(&mut input, wait)));
                 }
+            }
+            return;
+        }
+        for _ in 0..flow.events {
+            let mut last = None;
+            for (Apart(input), sink) in inputs.iter_mut().zip(&mut sinks) {
+                let event = receive::<C, _>(input, wait);
+                sink.take(&event);
+                last = Some(event);
+            }
+            for (Apart(output), event) in outputs.iter_mut().zip(last.iter().cycle()) {
+                send::<C, _>(output, *event, wait);
             }
         }
     })
