@@ -1,12 +1,20 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 /// What a run should do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Args {
     /// Fewer rounds of fewer events: a trend, no proof.
     pub is_quick: bool,
-    /// Measure for a parent.
-    pub is_child: bool,
+    /// Measure for a parent, as the process of this number.
+    pub child: Option<usize>,
+    /// The second set, which varies sizes.
+    pub sizes: bool,
+    /// Both sets.
+    pub all: bool,
+    /// Where the report goes.
+    pub out: Option<PathBuf>,
     pub wants_help: bool,
     /// Scenarios by name or family; all if there are none.
     pub only: Vec<String>,
@@ -21,8 +29,12 @@ pub const HELP: &str = "\
 Measures badbatch beside its peers.
 
   --quick                   three rounds with fewer events: a trend, no proof
+  --sizes                   the second set instead: events, rings, producers and consumers of several sizes
+  --all                     both sets
   --only SCENARIO[,..]      these scenarios, by name (u1-busy) or family (u1, pingpong)
   --peers PEER[,..]         these peers; badbatch always runs
+  --out DIR                 where report.md, samples.csv, ratios.svg and latency.svg go (default:
+                            peers-report in the target folder)
   --help                    this text
 ";
 
@@ -31,18 +43,16 @@ impl Args {
         let mut args = Self::default();
         let mut words = words;
         while let Some(word) = words.next() {
-            let mut list = || {
-                let list = words
-                    .next()
-                    .ok_or_else(|| format!("{word} needs names behind it, with commas between"))?;
-                Ok::<_, String>(list.split(',').map(str::to_owned).collect())
-            };
+            let mut value = || words.next().ok_or_else(|| format!("{word} needs a value behind it"));
             match &word[..] {
                 "--quick" => args.is_quick = true,
-                CHILD => args.is_child = true,
+                CHILD => args.child = Some(value()?.parse().map_err(|_| format!("{word} needs a number"))?),
+                "--sizes" => args.sizes = true,
+                "--all" => args.all = true,
+                "--out" => args.out = Some(PathBuf::from(value()?)),
                 "--help" | "-h" => args.wants_help = true,
-                "--only" => args.only = list()?,
-                "--peers" => args.peers = list()?,
+                "--only" => args.only = names(&value()?),
+                "--peers" => args.peers = names(&value()?),
                 _ => return Err(format!("{word} is no argument; --help lists them")),
             }
         }
@@ -53,6 +63,10 @@ impl Args {
     pub fn rounds(&self) -> usize {
         if self.is_quick { 1 } else { 5 }
     }
+}
+
+fn names(list: &str) -> Vec<String> {
+    list.split(',').map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -70,11 +84,15 @@ mod tests {
         assert_eq!(parse("--only u1,mp1 --quick --peers rtrb"), Ok(expected.clone()));
         assert_eq!(parse("--peers rtrb --quick --only u1,mp1"), Ok(expected));
         assert_eq!(parse(""), Ok(Args::default()));
+        assert_eq!(
+            parse("--sizes --out a/b").map(|args| (args.sizes, args.out)),
+            Ok((true, Some("a/b".into())))
+        );
     }
 
     #[test]
     fn what_is_unknown_or_incomplete_is_refused() {
         assert_eq!(parse("--quik"), Err("--quik is no argument; --help lists them".to_owned()));
-        assert_eq!(parse("--only"), Err("--only needs names behind it, with commas between".to_owned()));
+        assert_eq!(parse("--only"), Err("--only needs a value behind it".to_owned()));
     }
 }

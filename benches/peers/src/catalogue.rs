@@ -55,36 +55,69 @@ pub fn main_set() -> Vec<Scenario> {
     ]
 }
 
-fn flow(name: &'static str, wait: Wait, flow: Flow) -> Scenario {
-    Scenario { name, wait, work: Work::Flow(flow) }
+/// What `--sizes` runs: one size at a time is another than the base's, and some are crossed.
+pub fn sizes() -> Vec<Scenario> {
+    let base = Flow { capacity: 1024, events: 1_600_000, ..ONE };
+    let bytes = |words: usize, events| Flow { words, events, ..base.clone() };
+    let ring = |capacity| Flow { capacity, ..base.clone() };
+    let from = |producers| Flow { producers, is_shared: producers > 1, ..base.clone() };
+    let to = |consumers| Flow { shape: Multicast(consumers), events: 800_000, ..base.clone() };
+    let flows = [
+        ("base", base.clone()),
+        ("bytes64", bytes(8, 1_600_000)),
+        ("bytes256", bytes(32, 800_000)),
+        ("bytes1024", bytes(128, 400_000)),
+        ("ring64", ring(64)),
+        ("ring65536", ring(65_536)),
+        ("producers2", from(2)),
+        ("producers4", from(4)),
+        ("producers8", from(8)),
+        ("consumers2", to(2)),
+        ("consumers4", to(4)),
+        ("consumers8", to(8)),
+        ("producers8ring64", Flow { capacity: 64, events: 400_000, ..from(8) }),
+        ("consumers8ring64", Flow { capacity: 64, events: 400_000, ..to(8) }),
+        ("producers4consumers4", Flow { shape: Multicast(4), events: 400_000, ..from(4) }),
+        ("producers8bytes1024", Flow { words: 128, events: 400_000, ..from(8) }),
+    ];
+    let with = |(name, work): &(&str, Flow), wait: Wait| Scenario {
+        is_size: true,
+        ..flow(&format!("{name}-{wait}"), wait, work.clone())
+    };
+    flows.iter().flat_map(|row| [with(row, Yielding), with(row, Blocking)]).collect()
 }
 
-fn ping_pong(name: &'static str, wait: Wait, trips: u64) -> Scenario {
-    Scenario { name, wait, work: Work::PingPong { trips, capacity: 65_536 } }
+fn flow(name: &str, wait: Wait, flow: Flow) -> Scenario {
+    Scenario { name: name.to_owned(), wait, work: Work::Flow(flow), is_size: false }
+}
+
+fn ping_pong(name: &str, wait: Wait, trips: u64) -> Scenario {
+    Scenario { name: name.to_owned(), wait, work: Work::PingPong { trips, capacity: 65_536 }, is_size: false }
 }
 
 /// Three tenths of a second.
-fn paced(name: &'static str, wait: Wait, rate: u64) -> Scenario {
-    Scenario { name, wait, work: Work::Paced { rate, events: rate * 3 / 10, capacity: 65_536 } }
+fn paced(name: &str, wait: Wait, rate: u64) -> Scenario {
+    let work = Work::Paced { rate, events: rate * 3 / 10, capacity: 65_536 };
+    Scenario { name: name.to_owned(), wait, work, is_size: false }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::main_set;
+    use super::{main_set, sizes};
     use crate::scenario::Work;
 
     #[test]
     fn no_two_scenarios_have_one_name() {
-        let scenarios = main_set();
-        let names: BTreeSet<_> = scenarios.iter().map(|scenario| scenario.name).collect();
+        let scenarios = [main_set(), sizes()].concat();
+        let names: BTreeSet<_> = scenarios.iter().map(|scenario| &scenario.name).collect();
         assert_eq!(names.len(), scenarios.len());
     }
 
     #[test]
     fn the_events_divide_into_shares_and_batches() {
-        for scenario in main_set() {
+        for scenario in [main_set(), sizes()].concat() {
             for scenario in [scenario.clone(), scenario.shortened(10)] {
                 if let Work::Flow(flow) = &scenario.work {
                     assert_eq!(flow.events % (flow.producers * flow.batch), 0, "{scenario}");

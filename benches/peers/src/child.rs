@@ -5,46 +5,61 @@ use std::io::{self, BufRead, Write};
 use crate::machine::{CpuTime, Cpus};
 use crate::peer::Peer;
 use crate::probe::round_trip;
-use crate::protocol::Answer;
+use crate::protocol::{Answer, Request};
 use crate::samples::Sample;
 use crate::scenario::Scenario;
 
-pub fn serve(scenarios: &[Scenario], peers: &[Box<dyn Peer>], cpus: Cpus) -> io::Result<()> {
-    for request in io::stdin().lock().lines() {
-        let answer = answer(&request?, scenarios, peers, cpus);
-        let mut out = io::stdout().lock();
-        writeln!(out, "{}", answer.to_line())?;
-        out.flush()?;
-    }
-    Ok(())
+pub struct Child<'c> {
+    /// Which of the run's processes this is.
+    pub process: usize,
+    pub scenarios: &'c [Scenario],
+    pub peers: &'c [Box<dyn Peer>],
+    pub cpus: Cpus,
 }
 
-fn answer(request: &str, scenarios: &[Scenario], peers: &[Box<dyn Peer>], cpus: Cpus) -> Answer {
-    let Some((scenario, peer)) = request.split_once('\t') else {
-        return Answer::Error(format!("{request} is no request"));
-    };
-    let scenario = scenarios.iter().find(|known| known.name == scenario);
-    let peer = peers.iter().find(|known| known.name() == peer);
-    match (scenario, peer) {
-        (Some(scenario), Some(peer)) => measure(scenario, &**peer, cpus),
-        _ => Answer::Error(format!("{request} is not known")),
+impl Child<'_> {
+    pub fn serve(&self) -> io::Result<()> {
+        for line in io::stdin().lock().lines() {
+            let answer = self.answer(&line?);
+            let mut out = io::stdout().lock();
+            writeln!(out, "{}", answer.to_line())?;
+            out.flush()?;
+        }
+        Ok(())
     }
-}
 
-fn measure(scenario: &Scenario, peer: &dyn Peer, cpus: Cpus) -> Answer {
-    let before = round_trip(cpus);
-    let begin = CpuTime::now();
-    let figure = peer.measure(scenario, cpus);
-    let foreign = CpuTime::now().foreign_since(begin);
-    match figure {
-        Ok(Some(figure)) => Answer::Sample(Sample {
-            scenario: scenario.name.to_owned(),
-            peer: peer.name().to_owned(),
-            figure,
-            round_trip: before.max(round_trip(cpus)),
-            foreign,
-        }),
-        Ok(None) => Answer::Unsupported,
-        Err(error) => Answer::Error(format!("{} with {}: {error}", scenario.name, peer.name())),
+    fn answer(&self, line: &str) -> Answer {
+        let request = Request::parse(line);
+        let Some(Request::Measure { scenario, peer } | Request::Batches { scenario, peer }) = request else {
+            return Answer::Error(format!("{line} is no request"));
+        };
+        let scenario = self.scenarios.iter().find(|known| known.name == scenario);
+        let peer = self.peers.iter().find(|known| known.name() == peer);
+        match (request, scenario, peer) {
+            (Some(Request::Measure { .. }), Some(scenario), Some(peer)) => self.measure(scenario, &**peer),
+            (_, Some(scenario), Some(peer)) => {
+                peer.batches(scenario, self.cpus).map_or(Answer::Unsupported, Answer::Batches)
+            }
+            _ => Answer::Error(format!("{line} asks for what is not known")),
+        }
+    }
+
+    fn measure(&self, scenario: &Scenario, peer: &dyn Peer) -> Answer {
+        let before = round_trip(self.cpus);
+        let begin = CpuTime::now();
+        let figure = peer.measure(scenario, self.cpus);
+        let foreign = CpuTime::now().foreign_since(begin);
+        match figure {
+            Ok(Some(figure)) => Answer::Sample(Sample {
+                scenario: scenario.name.clone(),
+                peer: peer.name().to_owned(),
+                process: self.process,
+                figure,
+                round_trip: before.max(round_trip(self.cpus)),
+                foreign,
+            }),
+            Ok(None) => Answer::Unsupported,
+            Err(error) => Answer::Error(format!("{} with {}: {error}", scenario.name, peer.name())),
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
 use std::time::Instant;
 
+use crate::batches::{BatchSizes, Counts};
 use crate::event::Event;
 use crate::flow::{Flow, Share};
 use crate::machine::{Cpus, pin};
@@ -18,6 +19,8 @@ pub struct Lap<'f> {
     started: OnceLock<Instant>,
     /// Of each sink.
     outcomes: Mutex<Vec<Arc<Outcome>>>,
+    /// Where batches are counted, in a lap that is not timed.
+    batches: Option<Arc<Mutex<Counts>>>,
 }
 
 #[derive(Default)]
@@ -28,7 +31,22 @@ struct Outcome {
 
 impl<'f> Lap<'f> {
     pub fn new(flow: &'f Flow, wait: Wait, cpus: Option<Cpus>) -> Self {
-        Self { flow, wait, cpus, started: OnceLock::new(), outcomes: Mutex::default() }
+        Self { flow, wait, cpus, started: OnceLock::new(), outcomes: Mutex::default(), batches: None }
+    }
+
+    /// To count batches instead of the time.
+    pub fn counting(flow: &'f Flow, wait: Wait, cpus: Option<Cpus>) -> Self {
+        Self { batches: Some(Arc::default()), ..Self::new(flow, wait, cpus) }
+    }
+
+    /// For one consumer, if batches are to be counted.
+    pub fn batch_sizes(&self) -> Option<BatchSizes> {
+        self.batches.as_ref().map(BatchSizes::new)
+    }
+
+    /// Of all consumers, once they are gone.
+    pub fn batches(&self) -> Option<Counts> {
+        self.batches.as_ref().map(|counts| *counts.lock().expect("nobody panics"))
     }
 
     /// For one consumer, which drops it at the end.

@@ -14,7 +14,7 @@ use crate::scenario::Wait;
 /// Nanoseconds. Longer ones count as this: a minute.
 const LATENCY_MAX: u64 = 60_000_000_000;
 /// Between two round trips.
-const PAUSE_NANOS: u64 = 1_000;
+pub const PAUSE_NANOS: u64 = 1_000;
 /// One trip or event in so many comes before those that count, while caches are cold.
 const WARM_UP: u64 = 10;
 /// From the start of a paced producer to its first event, for its consumer to get ready.

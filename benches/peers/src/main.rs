@@ -14,7 +14,9 @@
 //! `catalogue.rs`.
 
 mod args;
+mod batches;
 mod catalogue;
+mod charts;
 mod child;
 mod event;
 mod flow;
@@ -26,6 +28,7 @@ mod peer;
 mod peers;
 mod probe;
 mod protocol;
+mod report;
 mod rounds;
 mod samples;
 mod scenario;
@@ -34,11 +37,14 @@ mod tables;
 
 use std::env;
 use std::error::Error;
+use std::io;
+use std::path::PathBuf;
 
 use args::{Args, HELP};
+use child::Child;
 use machine::Cpus;
 use peer::Peer;
-use samples::{Kind, Samples};
+use report::Report;
 use scenario::Scenario;
 
 /// The divisor of the events with `--quick`.
@@ -52,26 +58,43 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let cpus = Cpus::choose().ok_or("two CPUs are needed, and this process may use only one")?;
     let divisor = if args.is_quick { QUICK_DIVISOR } else { 1 };
-    let scenarios = catalogue::main_set().into_iter().map(|scenario| scenario.shortened(divisor));
-    let scenarios: Vec<Scenario> = scenarios.collect();
-    let peers = peers::all();
-    if args.is_child {
-        return Ok(child::serve(&scenarios, &peers, cpus)?);
+    let scenarios = [catalogue::main_set(), catalogue::sizes()].concat().into_iter();
+    let scenarios: Vec<Scenario> = scenarios.map(|scenario| scenario.shortened(divisor)).collect();
+    let (peers, absent) = peers::all();
+    if let Some(process) = args.child {
+        return Ok(Child { process, scenarios: &scenarios, peers: &peers, cpus }.serve()?);
     }
-    let scenarios = select_scenarios(scenarios, &args.only)?;
+    let scenarios = select_scenarios(scenarios, &args)?;
+    let mut facts = machine::facts(cpus, &peers);
+    facts.extend(absent.map(|reason| format!("- {reason}\n")));
     let peers = select_peers(&peers, &args.peers)?;
-    print!("{}", machine::facts(cpus));
     let samples = rounds::run(&args, &scenarios, &peers)?;
-    print_report(&samples, &scenarios, &peers);
+    let report = Report { facts, samples: &samples, scenarios: &scenarios, peers: &peers };
+    print!("{}", report.markdown());
+    let out = args.out.unwrap_or(default_out()?);
+    report.write(&out)?;
+    eprintln!("the report is in {}", out.display());
     Ok(())
 }
 
-fn select_scenarios(scenarios: Vec<Scenario>, only: &[String]) -> Result<Vec<Scenario>, String> {
-    if let Some(word) = only.iter().find(|word| !scenarios.iter().any(|scenario| scenario.answers_to(word))) {
-        let names: Vec<_> = scenarios.iter().map(|scenario| scenario.name).collect();
+/// Beside the folder of this program, in its target folder.
+fn default_out() -> io::Result<PathBuf> {
+    let program = env::current_exe()?;
+    Ok(program.ancestors().nth(2).unwrap_or(&program).join("peers-report"))
+}
+
+/// Those that are named, or else those of the sets that are asked for.
+fn select_scenarios(scenarios: Vec<Scenario>, args: &Args) -> Result<Vec<Scenario>, String> {
+    let is_unknown = |word: &&String| !scenarios.iter().any(|scenario| scenario.answers_to(word));
+    if let Some(word) = args.only.iter().find(is_unknown) {
+        let names: Vec<_> = scenarios.iter().map(|scenario| &scenario.name[..]).collect();
         return Err(format!("{word} is no scenario; there are {}", names.join(", ")));
     }
-    let is_meant = |scenario: &Scenario| only.is_empty() || only.iter().any(|word| scenario.answers_to(word));
+    let is_meant = |scenario: &Scenario| {
+        let is_named = args.only.iter().any(|word| scenario.answers_to(word));
+        let is_in_set = args.all || scenario.is_size == args.sizes;
+        is_named || (args.only.is_empty() && is_in_set)
+    };
     Ok(scenarios.into_iter().filter(is_meant).collect())
 }
 
@@ -83,16 +106,4 @@ fn select_peers<'p>(peers: &'p [Box<dyn Peer>], named: &[String]) -> Result<Vec<
     }
     let is_meant = |name: &str| name == names[0] || named.is_empty() || named.iter().any(|word| word == name);
     Ok(names.iter().copied().filter(|name| is_meant(name)).collect())
-}
-
-fn print_report(samples: &Samples, scenarios: &[Scenario], peers: &[&str]) {
-    let (latency, flows): (Vec<_>, Vec<_>) = scenarios.iter().partition(|scenario| scenario.is_latency());
-    if !flows.is_empty() {
-        println!("\n{}", tables::nanos(samples, &flows, peers));
-        println!("{}", tables::ratios(samples, Kind::Clean, &flows, peers));
-    }
-    if !latency.is_empty() {
-        println!("\n{}", tables::latencies(samples, &latency, peers));
-    }
-    scenarios.iter().for_each(|scenario| println!("- {scenario}"));
 }

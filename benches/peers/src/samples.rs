@@ -1,6 +1,8 @@
 //! What was measured, and which of it counts.
 
+use crate::batches::Counts;
 use crate::latency::Latencies;
+use crate::stats::Spread;
 
 /// A sample counts if others used less than this part of the CPUs' time.
 pub const FOREIGN_MAX: f64 = 0.1;
@@ -23,6 +25,8 @@ pub enum Figure {
 pub struct Sample {
     pub scenario: String,
     pub peer: String,
+    /// Which of the run's processes took it.
+    pub process: usize,
     pub figure: Figure,
     /// The longer of the round trips of a cache line right before and right after.
     pub round_trip: f64,
@@ -31,9 +35,21 @@ pub struct Sample {
 }
 
 /// All samples of a run.
-#[derive(Default)]
 pub struct Samples {
-    pub all: Vec<Sample>,
+    all: Vec<Sample>,
+    /// The shortest round trip of the run.
+    nearest: f64,
+    /// By scenario, how large our consumers' batches were.
+    pub batches: Vec<(String, Counts)>,
+}
+
+/// A number to compare peers by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Measure {
+    /// The time per event.
+    Nanos,
+    /// The latency that so many percent of the events do not exceed.
+    Percentile(f64),
 }
 
 /// Which samples of a cell are asked for.
@@ -46,45 +62,73 @@ pub enum Kind {
 }
 
 impl Samples {
-    /// The shortest round trip of the run.
-    pub fn nearest(&self) -> f64 {
-        self.all.iter().map(|sample| sample.round_trip).fold(f64::INFINITY, f64::min)
+    pub fn new() -> Self {
+        Self { all: Vec::new(), nearest: f64::INFINITY, batches: Vec::new() }
+    }
+
+    pub fn push(&mut self, sample: Sample) {
+        self.nearest = self.nearest.min(sample.round_trip);
+        self.all.push(sample);
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Sample> {
+        self.all.iter()
     }
 
     pub fn of<'s>(&'s self, scenario: &'s str, peer: &'s str) -> impl Iterator<Item = &'s Sample> {
         self.all.iter().filter(move |sample| sample.scenario == scenario && sample.peer == peer)
     }
 
-    pub fn of_kind<'s>(
-        &'s self,
-        kind: Kind,
-        scenario: &'s str,
-        peer: &'s str,
-    ) -> impl Iterator<Item = &'s Figure> {
-        let limit = FARTHER_MAX * self.nearest();
-        self.of(scenario, peer)
-            .filter(move |sample| {
-                !sample.is_disturbed() && (sample.round_trip > limit) == (kind == Kind::Far)
-            })
-            .map(|sample| &sample.figure)
+    /// Whether it counts, and as what.
+    pub fn kind(&self, sample: &Sample) -> Option<Kind> {
+        if sample.is_disturbed() {
+            None
+        } else if sample.round_trip > FARTHER_MAX * self.nearest {
+            Some(Kind::Far)
+        } else {
+            Some(Kind::Clean)
+        }
     }
 
-    /// The nanoseconds per event of the samples of one kind.
-    pub fn nanos(&self, kind: Kind, scenario: &str, peer: &str) -> Vec<f64> {
-        let nanos = |figure: &Figure| if let Figure::Nanos(nanos) = figure { Some(*nanos) } else { None };
-        self.of_kind(kind, scenario, peer).filter_map(nanos).collect()
+    /// One number of each sample of one kind.
+    pub fn values(&self, kind: Kind, measure: Measure, scenario: &str, peer: &str) -> Vec<f64> {
+        let counts = |sample: &&Sample| self.kind(sample) == Some(kind);
+        self.of(scenario, peer).filter(counts).filter_map(|sample| sample.figure.value(measure)).collect()
     }
 
-    /// The given percentile of each sample of one kind.
-    pub fn percentiles(&self, kind: Kind, scenario: &str, peer: &str, percentile: f64) -> Vec<f64> {
-        let value = |figure: &Figure| {
-            if let Figure::Latency(latencies) = figure {
-                Some(latencies.value_at_percentile(percentile) as f64)
-            } else {
-                None
+    /// Whether a lap of the cell took longer than it may.
+    pub fn is_late(&self, scenario: &str, peer: &str) -> bool {
+        self.of(scenario, peer).any(|sample| sample.figure == Figure::Late)
+    }
+
+    /// How many samples do not count, and why.
+    pub fn conditions(&self) -> String {
+        let nearest = self.nearest;
+        let trips: Vec<_> =
+            self.all.iter().map(|sample| sample.round_trip).filter(|trip| trip.is_finite()).collect();
+        let median = Spread::of(&trips).map_or(f64::NAN, |spread| spread.median);
+        let disturbed = self.all.iter().filter(|sample| sample.is_disturbed()).count();
+        let far = self.all.iter().filter(|sample| self.kind(sample) == Some(Kind::Far)).count();
+        format!(
+            "round trip of a cache line: {nearest:.0} ns at the nearest, {median:.0} ns in the median\n- samples: \
+             {}, of which {} are clean; {far} are far (the round trip took more than {FARTHER_MAX} times the \
+             nearest) and {disturbed} disturbed (others used {:.0} % of the CPUs or more)",
+            self.all.len(),
+            self.all.len() - far - disturbed,
+            100.0 * FOREIGN_MAX,
+        )
+    }
+}
+
+impl Figure {
+    fn value(&self, measure: Measure) -> Option<f64> {
+        match (self, measure) {
+            (Self::Nanos(nanos), Measure::Nanos) => Some(*nanos),
+            (Self::Latency(latencies), Measure::Percentile(percent)) => {
+                Some(latencies.value_at_percentile(percent) as f64)
             }
-        };
-        self.of_kind(kind, scenario, peer).filter_map(value).collect()
+            _ => None,
+        }
     }
 }
 
@@ -96,27 +140,25 @@ impl Sample {
 
 #[cfg(test)]
 mod tests {
-    use super::{Figure, Kind, Sample, Samples};
+    use super::{Figure, Kind, Measure, Sample, Samples};
 
     #[test]
     fn samples_of_distant_or_busy_cpus_do_not_count() {
         let sample = |nanos, round_trip, foreign| Sample {
             scenario: "u1".to_owned(),
             peer: "a".to_owned(),
+            process: 0,
             figure: Figure::Nanos(nanos),
             round_trip,
             foreign,
         };
-        let samples = Samples {
-            all: vec![
-                sample(1.0, 50.0, 0.0),
-                sample(2.0, 101.0, 0.0),
-                sample(3.0, 50.0, 0.1),
-                sample(4.0, 100.0, 0.09),
-            ],
-        };
-        assert_eq!(samples.nanos(Kind::Clean, "u1", "a"), [1.0, 4.0]);
-        assert_eq!(samples.nanos(Kind::Far, "u1", "a"), [2.0]);
-        assert!(samples.nanos(Kind::Clean, "u1", "b").is_empty());
+        let mut samples = Samples::new();
+        samples.push(sample(1.0, 50.0, 0.0));
+        samples.push(sample(2.0, 101.0, 0.0));
+        samples.push(sample(3.0, 50.0, 0.1));
+        samples.push(sample(4.0, 100.0, 0.09));
+        assert_eq!(samples.values(Kind::Clean, Measure::Nanos, "u1", "a"), [1.0, 4.0]);
+        assert_eq!(samples.values(Kind::Far, Measure::Nanos, "u1", "a"), [2.0]);
+        assert!(samples.values(Kind::Clean, Measure::Nanos, "u1", "b").is_empty());
     }
 }

@@ -5,12 +5,17 @@ use std::thread;
 
 use crate::flow::Flow;
 
+/// Who takes part in the second set.
+const SIZE_PEERS: [&str; 3] = ["badbatch", "disruptor", "crossbeam-channel"];
+
 /// One row of the tables.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scenario {
-    pub name: &'static str,
+    pub name: String,
     pub wait: Wait,
     pub work: Work,
+    /// Of the second set, which varies one size at a time.
+    pub is_size: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +47,11 @@ impl Scenario {
 
     pub fn is_oversubscribed(&self) -> bool {
         thread::available_parallelism().is_ok_and(|cpus| self.threads() > cpus.get())
+    }
+
+    /// Whether `peer` takes part.
+    pub fn includes(&self, peer: &str) -> bool {
+        !self.is_size || SIZE_PEERS.contains(&peer)
     }
 
     pub fn is_latency(&self) -> bool {
@@ -109,7 +119,7 @@ mod tests {
     #[test]
     fn a_scenario_answers_to_its_name_and_its_family() {
         let work = Work::PingPong { trips: 10, capacity: 8 };
-        let scenario = Scenario { name: "pingpong-busy", wait: Wait::Busy, work };
+        let scenario = Scenario { name: "pingpong-busy".to_owned(), wait: Wait::Busy, work, is_size: false };
         assert!(scenario.answers_to("pingpong-busy") && scenario.answers_to("pingpong"));
         assert!(!scenario.answers_to("ping") && !scenario.answers_to("busy"));
     }

@@ -7,6 +7,8 @@ use badbatch::base::rng::Rng;
 /// How often the samples are drawn anew to see how far chance carries a ratio.
 const RESAMPLES: usize = 2000;
 
+/// As many clean samples of both as a verdict takes.
+pub const CLEAN_MIN: usize = 12;
 /// Medians that are nearer to each other than by this factor are equal.
 const DIFFERENT_MIN: f64 = 1.15;
 

@@ -37,6 +37,10 @@ impl Library for Badbatch {
         "badbatch"
     }
 
+    fn counts_batches(&self) -> bool {
+        true
+    }
+
     fn flow(&self, lap: &Lap) -> bool {
         match lap.flow.words {
             1 => with_strategy!(lap.wait, flow::<1>(lap)),
@@ -87,10 +91,18 @@ fn run<const WORDS: usize, P: ProducerKind, W: WaitStrategy>(
         let cpu = cpu(lap.cpus.map(|cpus| cpus.consumer));
         let added = if lap.flow.is_sliced {
             let handler = move |events: &[Event<WORDS>], _, _| sink.take_slice(events);
-            group.then_handle(Consumer::batches(handler).pinned_to(cpu))
+            let consumer = Consumer::batches(handler).pinned_to(cpu);
+            match lap.batch_sizes() {
+                Some(sizes) => group.then_handle(consumer.observed_by(sizes)),
+                None => group.then_handle(consumer),
+            }
         } else {
             let handler = move |event: &Event<WORDS>, _, _| sink.take(event);
-            group.then_handle(Consumer::reading(handler).pinned_to(cpu))
+            let consumer = Consumer::reading(handler).pinned_to(cpu);
+            match lap.batch_sizes() {
+                Some(sizes) => group.then_handle(consumer.observed_by(sizes)),
+                None => group.then_handle(consumer),
+            }
         };
         ids.push(added.expect("the disruptor is open").id());
     }

@@ -6,13 +6,15 @@ mod crossbeam_channel;
 mod crossfire;
 mod disruptor;
 mod kanal;
+mod lmax;
 mod rtrb;
 mod std_mpsc;
 
 use crate::peer::Peer;
 
-pub fn all() -> Vec<Box<dyn Peer>> {
-    vec![
+/// All that can be measured here, and why others cannot.
+pub fn all() -> (Vec<Box<dyn Peer>>, Option<String>) {
+    let mut peers: Vec<Box<dyn Peer>> = vec![
         Box::new(badbatch::Badbatch),
         Box::new(disruptor::Disruptor { hints: false }),
         Box::new(disruptor::Disruptor { hints: true }),
@@ -21,5 +23,10 @@ pub fn all() -> Vec<Box<dyn Peer>> {
         Box::new(crossfire::Crossfire),
         Box::new(kanal::Kanal),
         Box::new(std_mpsc::StdMpsc),
-    ]
+    ];
+    match lmax::Lmax::find() {
+        Ok(lmax) => peers.push(Box::new(lmax)),
+        Err(reason) => return (peers, Some(format!("LMAX is not measured: {reason}"))),
+    }
+    (peers, None)
 }
