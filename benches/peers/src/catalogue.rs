@@ -57,16 +57,16 @@ pub fn main_set() -> Vec<Scenario> {
 
 /// What `--sizes` runs: one size at a time is another than the base's, and some are crossed.
 pub fn sizes() -> Vec<Scenario> {
-    let base = Flow { capacity: 1024, events: 1_600_000, ..ONE };
+    let base = Flow { capacity: 1024, events: 4 * M, ..ONE };
     let bytes = |words: usize, events| Flow { words, events, ..base.clone() };
     let ring = |capacity| Flow { capacity, ..base.clone() };
     let from = |producers| Flow { producers, is_shared: producers > 1, ..base.clone() };
-    let to = |consumers| Flow { shape: Multicast(consumers), events: 800_000, ..base.clone() };
+    let to = |consumers| Flow { shape: Multicast(consumers), events: M, ..base.clone() };
     let flows = [
         ("base", base.clone()),
-        ("bytes64", bytes(8, 1_600_000)),
-        ("bytes256", bytes(32, 800_000)),
-        ("bytes1024", bytes(128, 400_000)),
+        ("bytes64", bytes(8, 4 * M)),
+        ("bytes256", bytes(32, 2 * M)),
+        ("bytes1024", bytes(128, 800_000)),
         ("ring64", ring(64)),
         ("ring65536", ring(65_536)),
         ("producers2", from(2)),

@@ -48,7 +48,7 @@ pub fn ratios(path: &Path, samples: &Samples, scenarios: &[&Scenario], peers: &[
         .collect();
     let lanes: usize = groups.iter().map(|(_, bars)| bars.len() + 1).sum();
     let most = groups.iter().flat_map(|(_, bars)| bars).map(|bar| bar.1).fold(10.0, f64::max);
-    let least = groups.iter().flat_map(|(_, bars)| bars).map(|bar| bar.1).fold(0.5, f64::min);
+    let least = groups.iter().flat_map(|(_, bars)| bars).map(|bar| bar.1).fold(0.8, f64::min);
 
     let size = (900, 110 + 13 * lanes as u32);
     let root = SVGBackend::new(path, size).into_drawing_area();
@@ -57,7 +57,7 @@ pub fn ratios(path: &Path, samples: &Samples, scenarios: &[&Scenario], peers: &[
     root.draw(&Text::new(title, (16, 14), (FONT, 17)))?;
     legend(&root, peers, 1, 40)?;
     let mut chart = ChartBuilder::on(&root)
-        .margin_top(62)
+        .margin_top(66)
         .margin_right(50)
         .x_label_area_size(30)
         .y_label_area_size(130)
@@ -158,7 +158,7 @@ fn legend(
     for (peer, name) in peers.iter().enumerate().skip(first) {
         root.draw(&Rectangle::new([(left, top), (left + 10, top + 10)], COLOURS[peer % 9].filled()))?;
         root.draw(&Text::new((*name).to_owned(), (left + 15, top), (FONT, 12)))?;
-        left += 32 + 7 * name.len() as i32;
+        left += 34 + 6 * name.len() as i32;
     }
     Ok(())
 }

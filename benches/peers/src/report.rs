@@ -72,6 +72,7 @@ impl Report<'_> {
             let kind = match self.samples.kind(sample) {
                 Some(Kind::Clean) => "clean",
                 Some(Kind::Far) => "far",
+                None if sample.figure == Figure::Late => "late",
                 None => "disturbed",
             };
             let figures = match &sample.figure {
@@ -80,7 +81,7 @@ impl Report<'_> {
                     .iter()
                     .map(|&(_, percent)| format!(",{}", latencies.value_at_percentile(percent)))
                     .collect(),
-                Figure::Late => "late,,,,,".to_owned(),
+                Figure::Late => ",,,,,".to_owned(),
             };
             text.push_str(&format!(
                 "{},\"{}\",{},{kind},{:.1},{:.3},{figures}\n",

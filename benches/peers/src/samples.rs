@@ -81,7 +81,7 @@ impl Samples {
 
     /// Whether it counts, and as what.
     pub fn kind(&self, sample: &Sample) -> Option<Kind> {
-        if sample.is_disturbed() {
+        if sample.is_disturbed() || sample.figure == Figure::Late {
             None
         } else if sample.round_trip > FARTHER_MAX * self.nearest {
             Some(Kind::Far)
@@ -106,15 +106,16 @@ impl Samples {
         let nearest = self.nearest;
         let trips: Vec<_> =
             self.all.iter().map(|sample| sample.round_trip).filter(|trip| trip.is_finite()).collect();
+        let count = |kind| self.all.iter().filter(|sample| self.kind(sample) == Some(kind)).count();
         let median = Spread::of(&trips).map_or(f64::NAN, |spread| spread.median);
         let disturbed = self.all.iter().filter(|sample| sample.is_disturbed()).count();
-        let far = self.all.iter().filter(|sample| self.kind(sample) == Some(Kind::Far)).count();
         format!(
             "round trip of a cache line: {nearest:.0} ns at the nearest, {median:.0} ns in the median\n- samples: \
-             {}, of which {} are clean; {far} are far (the round trip took more than {FARTHER_MAX} times the \
+             {}, of which {} are clean; {} are far (the round trip took more than {FARTHER_MAX} times the \
              nearest) and {disturbed} disturbed (others used {:.0} % of the CPUs or more)",
             self.all.len(),
-            self.all.len() - far - disturbed,
+            count(Kind::Clean),
+            count(Kind::Far),
             100.0 * FOREIGN_MAX,
         )
     }
