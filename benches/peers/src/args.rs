@@ -32,7 +32,7 @@ Measures badbatch beside its peers.
   --sizes                   the second set instead: events, rings, producers and consumers of several sizes
   --all                     both sets
   --only SCENARIO[,..]      these scenarios, by name (u1-busy) or family (u1, pingpong)
-  --peers PEER[,..]         these peers; badbatch always runs
+  --peers PEER[,..]         these peers, by name (disruptor-hint) or family (disruptor); badbatch always runs
   --out DIR                 where report.md, samples.csv, ratios.svg and latency.svg go (default:
                             peers-report in the target folder)
   --help                    this text

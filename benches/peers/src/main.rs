@@ -18,6 +18,7 @@ mod batches;
 mod catalogue;
 mod charts;
 mod child;
+mod dialogue;
 mod event;
 mod flow;
 mod lap;
@@ -98,12 +99,16 @@ fn select_scenarios(scenarios: Vec<Scenario>, args: &Args) -> Result<Vec<Scenari
     Ok(scenarios.into_iter().filter(is_meant).collect())
 }
 
-/// The first one, which is ours, and those that are named.
+/// The first one, which is ours, and those that are named, in full or by what stands before a hyphen.
 fn select_peers<'p>(peers: &'p [Box<dyn Peer>], named: &[String]) -> Result<Vec<&'p str>, String> {
     let names: Vec<_> = peers.iter().map(|peer| peer.name()).collect();
-    if let Some(word) = named.iter().find(|word| !names.contains(&word.as_str())) {
+    let answers_to = |name: &str, word: &str| {
+        name.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    if let Some(word) = named.iter().find(|word| !names.iter().any(|name| answers_to(name, word))) {
         return Err(format!("{word} is no peer; there are {}", names.join(", ")));
     }
-    let is_meant = |name: &str| name == names[0] || named.is_empty() || named.iter().any(|word| word == name);
+    let is_meant =
+        |name: &str| name == names[0] || named.is_empty() || named.iter().any(|word| answers_to(name, word));
     Ok(names.iter().copied().filter(|name| is_meant(name)).collect())
 }

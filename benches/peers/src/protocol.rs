@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn an_answer_survives_its_line() {
         let sample = |figure| {
-            let (scenario, peer) = ("u1-busy".to_owned(), "std mpsc".to_owned());
+            let (scenario, peer) = ("u1-busy".to_owned(), "std-mpsc".to_owned());
             Answer::Sample(Sample { scenario, peer, process: 2, figure, round_trip: 113.5, foreign: 0.01 })
         };
         let latencies = parse_latency("95:3 120000:1").expect("the line is well formed");
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_request_survives_its_line() {
-        let (scenario, peer) = ("u1-busy", "std mpsc");
+        let (scenario, peer) = ("u1-busy", "std-mpsc");
         for request in [Request::Measure { scenario, peer }, Request::Batches { scenario, peer }] {
             assert_eq!(Request::parse(&request.to_line()), Some(request));
         }

@@ -2,13 +2,11 @@
 
 use std::collections::HashSet;
 use std::env;
-use std::io::{self, BufRead, BufReader, Write};
-use std::process::{self, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::args::{Args, CHILD};
+use crate::dialogue::Dialogue;
 use crate::protocol::{Answer, Request};
 use crate::samples::{Figure, Kind, Sample, Samples};
 use crate::scenario::Scenario;
@@ -19,6 +17,8 @@ const PROCESSES: usize = 3;
 const PROCESSES_MAX: usize = 6;
 /// A lap that takes longer is stopped, with its process.
 pub const LAP_MAX: Duration = Duration::from_secs(20);
+/// A child that measures yet another process may itself find out that this one is late, and say so.
+const ANSWER_MAX: Duration = Duration::from_secs(LAP_MAX.as_secs() + 5);
 
 /// Takes the samples of all scenarios with all peers, in turns, and then counts our batches. Fails if
 /// events get lost.
@@ -64,7 +64,12 @@ impl<'r> Run<'r> {
 
     fn lap(&mut self, scenario: &'r str, peer: &'r str, child: &mut Child) -> Result<(), String> {
         match child.ask(&Request::Measure { scenario, peer })? {
-            Some(Answer::Sample(sample)) => self.samples.push(sample),
+            Some(Answer::Sample(sample)) => {
+                if sample.figure == Figure::Late {
+                    self.done.insert((scenario, peer));
+                }
+                self.samples.push(sample);
+            }
             Some(Answer::Error(error)) => return Err(error),
             Some(Answer::Unsupported | Answer::Batches(_)) => drop(self.done.insert((scenario, peer))),
             None => {
@@ -114,43 +119,21 @@ impl<'r> Run<'r> {
 /// This program once more, as the process that measures.
 struct Child {
     number: usize,
-    process: process::Child,
-    requests: ChildStdin,
-    answers: Receiver<io::Result<String>>,
+    dialogue: Dialogue,
 }
 
 impl Child {
     fn start(args: &Args, number: usize) -> Result<Self, String> {
-        Self::spawn(args, number).map_err(|error| format!("no child starts: {error}"))
-    }
-
-    fn spawn(args: &Args, number: usize) -> io::Result<Self> {
-        let mut command = Command::new(env::current_exe()?);
+        let program = env::current_exe().map_err(|error| format!("this program is not known: {error}"))?;
+        let mut command = Command::new(program);
         command.args([CHILD, &number.to_string()]).args(args.is_quick.then_some("--quick"));
-        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let (requests, answers) = (process.stdin.take(), process.stdout.take());
-        let (requests, answers) = requests.zip(answers).ok_or_else(|| io::Error::other("it has no pipes"))?;
-        let (sender, receiver) = mpsc::channel();
-        thread::spawn(move || BufReader::new(answers).lines().try_for_each(|line| sender.send(line)));
-        Ok(Self { number, process, requests, answers: receiver })
+        Ok(Self { number, dialogue: Dialogue::start(&mut command)? })
     }
 
     /// `None` if there is no answer in time.
     fn ask(&mut self, request: &Request) -> Result<Option<Answer>, String> {
-        let request = request.to_line();
-        writeln!(self.requests, "{request}").map_err(|error| format!("the child is gone: {error}"))?;
-        match self.answers.recv_timeout(LAP_MAX) {
-            Ok(Ok(line)) => Answer::parse(&line).map(Some).ok_or_else(|| format!("{line} is no answer")),
-            Ok(Err(error)) => Err(format!("the child cannot be read: {error}")),
-            Err(RecvTimeoutError::Disconnected) => Err(format!("the child ended during {request}")),
-            Err(RecvTimeoutError::Timeout) => Ok(None),
-        }
-    }
-}
-
-impl Drop for Child {
-    fn drop(&mut self) {
-        // It has answered all it was asked, hangs in a lap, or is gone already.
-        self.process.kill().and_then(|()| self.process.wait()).map(drop).unwrap_or_default();
+        let answer = self.dialogue.ask(&request.to_line(), ANSWER_MAX)?;
+        let parse = |line: String| Answer::parse(&line).ok_or_else(|| format!("{line} is no answer"));
+        answer.map(parse).transpose()
     }
 }

@@ -51,10 +51,11 @@ impl Tables<'_> {
         let rows = self.scenarios.iter().map(|scenario| {
             let cells = self.peers[1..].iter().map(|peer| self.ratio(Kind::Clean, measure, scenario, peer));
             let cells = cells.map(|cell| cell.unwrap_or_else(|| NO_SUCH_FORM.to_owned()));
-            let best = self.best(scenario, measure).map_or_else(
-                || NO_SUCH_FORM.to_owned(),
-                |best| format!("{} ({best})", self.verdict(Kind::Clean, measure, scenario, best)),
-            );
+            let best = self.best(scenario, measure).and_then(|best| {
+                let [ours, theirs] = self.pair(Kind::Clean, measure, scenario, best);
+                Some(format!("{} ({best})", verdict(&ours, &theirs)?))
+            });
+            let best = best.unwrap_or_else(|| NO_SUCH_FORM.to_owned());
             [scenario.name.clone()].into_iter().chain(cells).chain([best]).collect()
         });
         let title = match measure {
@@ -138,18 +139,14 @@ impl Tables<'_> {
     }
 
     fn ratio(&self, kind: Kind, measure: Measure, scenario: &Scenario, peer: &str) -> Option<String> {
-        let [ours, theirs] =
-            [self.peers[0], peer].map(|peer| self.samples.values(kind, measure, &scenario.name, peer));
+        let [ours, theirs] = self.pair(kind, measure, scenario, peer);
         let (ratio, low, high) = ratio(&theirs, &ours)?;
-        Some(format!("{ratio:.2} ({low:.2} to {high:.2}) {}", self.verdict(kind, measure, scenario, peer)))
+        Some(format!("{ratio:.2} ({low:.2} to {high:.2}) {}", verdict(&ours, &theirs)?))
     }
 
-    /// With a question mark, if there are too few samples to say so.
-    fn verdict(&self, kind: Kind, measure: Measure, scenario: &Scenario, peer: &str) -> String {
-        let [ours, theirs] =
-            [self.peers[0], peer].map(|peer| self.samples.values(kind, measure, &scenario.name, peer));
-        let doubt = if ours.len().min(theirs.len()) < CLEAN_MIN { "?" } else { "" };
-        format!("{}{doubt}", Verdict::of(&ours, &theirs))
+    /// The samples of ours and of the peer.
+    fn pair(&self, kind: Kind, measure: Measure, scenario: &Scenario, peer: &str) -> [Vec<f64>; 2] {
+        [self.peers[0], peer].map(|peer| self.samples.values(kind, measure, &scenario.name, peer))
     }
 
     /// The peer beside ours with the least median.
@@ -171,6 +168,13 @@ impl Tables<'_> {
             NO_SUCH_FORM.to_owned()
         }
     }
+}
+
+/// With a question mark, if there are too few samples to say so; `None` if there are none.
+fn verdict(ours: &[f64], theirs: &[f64]) -> Option<String> {
+    let count = ours.len().min(theirs.len());
+    let doubt = if count < CLEAN_MIN { "?" } else { "" };
+    (count > 0).then(|| format!("{}{doubt}", Verdict::of(ours, theirs)))
 }
 
 fn header(corner: &str, columns: &[&str]) -> Vec<String> {

@@ -40,7 +40,7 @@ macro_rules! with_strategy {
 
 impl Library for Disruptor {
     fn name(&self) -> &'static str {
-        if self.hints { "disruptor, spin hint" } else { "disruptor" }
+        if self.hints { "disruptor-hint" } else { "disruptor" }
     }
 
     fn flow(&self, lap: &Lap) -> bool {

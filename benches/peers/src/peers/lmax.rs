@@ -8,15 +8,17 @@
 use std::cell::RefCell;
 use std::env;
 use std::fs;
-use std::io::{self, BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
+use crate::dialogue::Dialogue;
 use crate::flow::Shape;
 use crate::latency::PAUSE_NANOS;
 use crate::machine::Cpus;
 use crate::peer::Peer;
 use crate::protocol::parse_latency;
+use crate::rounds::LAP_MAX;
 use crate::samples::Figure;
 use crate::scenario::{Scenario, Work};
 
@@ -29,7 +31,7 @@ pub struct Lmax {
     /// The first line of `java -version`.
     java: String,
     /// Started by the first request.
-    jvm: RefCell<Option<Jvm>>,
+    jvm: RefCell<Option<Dialogue>>,
 }
 
 impl Lmax {
@@ -48,6 +50,11 @@ impl Lmax {
             }
         }
         Ok(Self { jar, java, jvm: RefCell::default() })
+    }
+
+    fn start(&self) -> Result<Dialogue, String> {
+        let options = ["-XX:+UseParallelGC", "-Xmx1g", "-cp"];
+        Dialogue::start(Command::new("java").args(options).arg(&self.jar).arg(PROGRAM))
     }
 }
 
@@ -68,27 +75,41 @@ impl Peer for Lmax {
 
     fn measure(&self, scenario: &Scenario, cpus: Cpus) -> Result<Option<Figure>, String> {
         let mut jvm = self.jvm.borrow_mut();
-        let jvm = match &mut *jvm {
-            Some(jvm) => jvm,
-            none => none.insert(Jvm::start(&self.jar).map_err(|error| format!("no JVM starts: {error}"))?),
+        let running = match &mut *jvm {
+            Some(running) => running,
+            none => none.insert(self.start()?),
         };
-        let answer = jvm.ask(&request(scenario))?;
-        match &answer[..] {
-            "unsupported" => return Ok(None),
-            "ready" if scenario.is_pinned() => jvm.pin(cpus),
-            "ready" => {}
-            _ => return Err(answer),
+        let figure = lap(running, scenario, cpus)?;
+        if figure == Some(Figure::Late) {
+            *jvm = None;
         }
-        let answer = jvm.ask("go")?;
-        let figure = match (answer.split_once(' '), &scenario.work) {
-            (Some(("nanos", nanos)), Work::Flow(flow)) => {
-                nanos.parse().ok().map(|nanos: f64| Figure::Nanos(nanos / flow.events as f64))
-            }
-            (Some(("latency", pairs)), _) => parse_latency(pairs).map(Figure::Latency),
-            _ => None,
-        };
-        figure.map(Some).ok_or(answer)
+        Ok(figure)
     }
+}
+
+fn lap(jvm: &mut Dialogue, scenario: &Scenario, cpus: Cpus) -> Result<Option<Figure>, String> {
+    // Its first start and its warm-up count, since nobody else sees how long they take.
+    let begin = Instant::now();
+    let Some(answer) = jvm.ask(&request(scenario), LAP_MAX)? else {
+        return Ok(Some(Figure::Late));
+    };
+    match &answer[..] {
+        "unsupported" => return Ok(None),
+        "ready" if scenario.is_pinned() => pin(jvm.id(), cpus),
+        "ready" => {}
+        _ => return Err(answer),
+    }
+    let Some(answer) = jvm.ask("go", LAP_MAX.saturating_sub(begin.elapsed()))? else {
+        return Ok(Some(Figure::Late));
+    };
+    let figure = match (answer.split_once(' '), &scenario.work) {
+        (Some(("nanos", nanos)), Work::Flow(flow)) => {
+            nanos.parse().ok().map(|nanos: f64| Figure::Nanos(nanos / flow.events as f64))
+        }
+        (Some(("latency", pairs)), _) => parse_latency(pairs).map(Figure::Latency),
+        _ => None,
+    };
+    figure.map(Some).ok_or(answer)
 }
 
 fn request(scenario: &Scenario) -> String {
@@ -122,55 +143,20 @@ fn request(scenario: &Scenario) -> String {
     }
 }
 
-/// The running program.
-struct Jvm {
-    process: Child,
-    requests: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
-}
-
-impl Jvm {
-    fn start(jar: &Path) -> io::Result<Self> {
-        let mut command = Command::new("java");
-        command.args(["-XX:+UseParallelGC", "-Xmx1g", "-cp"]).arg(jar).arg(PROGRAM);
-        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let (requests, answers) = (process.stdin.take(), process.stdout.take());
-        let (requests, answers) = requests.zip(answers).ok_or_else(|| io::Error::other("it has no pipes"))?;
-        Ok(Self { process, requests, answers: BufReader::new(answers).lines() })
-    }
-
-    fn ask(&mut self, request: &str) -> Result<String, String> {
-        let asked = writeln!(self.requests, "{request}").and_then(|()| self.requests.flush());
-        asked.map_err(|error| format!("the JVM is gone: {error}"))?;
-        match self.answers.next() {
-            Some(Ok(answer)) => Ok(answer),
-            Some(Err(error)) => Err(format!("the JVM cannot be read: {error}")),
-            None => Err(format!("the JVM ended at {request}")),
-        }
-    }
-
-    /// Binds its producer and its consumer, which are threads of those names. Without `taskset`, or where
-    /// there is no Linux, they stay free.
-    fn pin(&self, cpus: Cpus) {
-        let threads = fs::read_dir(format!("/proc/{}/task", self.process.id()));
-        for thread in threads.into_iter().flatten().flatten() {
-            let name = fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
-            let cpu = match name.split_once('-') {
-                Some(("producer", _)) => cpus.producer,
-                Some(("consumer", _)) => cpus.consumer,
-                _ => continue,
-            };
-            let mut command = Command::new("taskset");
-            command.args(["-cp", &cpu.id.to_string()]).arg(thread.file_name());
-            drop(command.stdout(Stdio::null()).stderr(Stdio::null()).status());
-        }
-    }
-}
-
-impl Drop for Jvm {
-    fn drop(&mut self) {
-        // It has nothing to lose, and may be gone already.
-        self.process.kill().and_then(|()| self.process.wait()).map(drop).unwrap_or_default();
+/// Binds the producer and the consumer of a process, which are threads of those names. Without `taskset`,
+/// or where there is no Linux, they stay free.
+fn pin(process: u32, cpus: Cpus) {
+    let threads = fs::read_dir(format!("/proc/{process}/task"));
+    for thread in threads.into_iter().flatten().flatten() {
+        let name = fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
+        let cpu = match name.split_once('-') {
+            Some(("producer", _)) => cpus.producer,
+            Some(("consumer", _)) => cpus.consumer,
+            _ => continue,
+        };
+        let mut command = Command::new("taskset");
+        command.args(["-cp", &cpu.id.to_string()]).arg(thread.file_name());
+        drop(command.stdout(Stdio::null()).stderr(Stdio::null()).status());
     }
 }
 

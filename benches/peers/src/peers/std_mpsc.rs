@@ -7,7 +7,7 @@ use super::channels::Channel;
 pub struct StdMpsc;
 
 impl Channel for StdMpsc {
-    const NAME: &'static str = "std mpsc";
+    const NAME: &'static str = "std-mpsc";
     type Sender<E: Send + 'static> = SyncSender<E>;
     type Receiver<E: Send + 'static> = Receiver<E>;
 
