@@ -69,8 +69,13 @@ impl Peer for Lmax {
     }
 
     fn version(&self) -> Option<String> {
-        let jar = fs::canonicalize(&self.jar).unwrap_or_default();
-        Some(format!("{}, {}", jar.file_stem().unwrap_or_default().to_string_lossy(), self.java))
+        let jar = self.jar.file_stem().unwrap_or_default().to_string_lossy();
+        // Debian's has its version in the name of a link beside it, others in their own.
+        let beside = self.jar.parent().and_then(|folder| fs::read_dir(folder).ok());
+        let names = beside.into_iter().flatten().flatten().map(|entry| entry.file_name());
+        let mut names = names.map(|name| name.to_string_lossy().trim_end_matches(".jar").to_owned());
+        let longer = names.find(|name| name.strip_prefix(&*jar).is_some_and(|rest| rest.starts_with('-')));
+        Some(format!("{}, {}", longer.unwrap_or_else(|| jar.into_owned()), self.java))
     }
 
     fn measure(&self, scenario: &Scenario, cpus: Cpus) -> Result<Option<Figure>, String> {
