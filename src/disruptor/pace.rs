@@ -5,8 +5,9 @@
 //! slows both down: it looks often, finds a few events each time, and stays where it is. If it lets
 //! events gather first, it looks seldom.
 //!
-//! So a consumer pauses if it finds events at each look, but few, and longer from look to look. A
-//! look in vain ends that, so an event that comes alone is taken at once.
+//! So a consumer pauses if it finds events at each look, but few, and longer from look to look as
+//! long as that lets it find more: where events come slowly, a pause gathers nothing and only makes
+//! them wait. A look in vain ends it, so an event that comes alone is taken at once.
 
 use super::sync::spin_loop;
 
@@ -18,6 +19,10 @@ const PAUSES_MAX: u32 = if cfg!(loom) { 0 } else { 127 };
 
 /// So many slots must there be for each pause, lest the ring fills up while the consumer pauses.
 const SLOTS_PER_PAUSE: u64 = 8;
+
+/// A longer pause is worth while only where it gathers an event in so many pauses: where events come
+/// at more than about 20 million a second.
+const PAUSES_PER_EVENT: u64 = 4;
 
 /// So many events are worth a look, in rings that are large enough to gather them.
 const DEPTH_ENOUGH: u64 = 1024;
@@ -40,7 +45,9 @@ impl Pace {
     pub(crate) fn found(&mut self, depth: u64) {
         if depth < self.enough {
             (0..self.pauses).for_each(|_| spin_loop());
-            self.pauses = (2 * self.pauses + 1).min(self.pauses_max);
+            let is_worth_while = PAUSES_PER_EVENT * depth >= u64::from(self.pauses);
+            self.pauses =
+                if is_worth_while { (2 * self.pauses + 1).min(self.pauses_max) } else { self.pauses / 2 };
         }
     }
 
@@ -67,6 +74,13 @@ mod tests {
     }
 
     #[test]
+    fn pauses_that_gather_nothing_stay_short() {
+        let mut pace = Pace::new(1 << 16);
+        (0..100).for_each(|_| pace.found(1));
+        assert!(pace.pauses <= 7, "{} pauses for each event", pace.pauses);
+    }
+
+    #[test]
     fn a_deep_look_and_a_small_ring_cause_no_pause() {
         let pauses_after = |capacity, depth| {
             let mut pace = Pace::new(capacity);
@@ -81,7 +95,7 @@ mod tests {
     #[test]
     fn a_small_ring_has_short_pauses() {
         let mut pace = Pace::new(64);
-        (0..10).for_each(|_| pace.found(1));
+        (0..10).for_each(|_| pace.found(7));
         assert_eq!(pace.pauses, 8);
     }
 }
