@@ -1,7 +1,8 @@
 //! How a thread that waits passes its time, and when it goes to sleep.
 //!
-//! It looks with pauses first, since the answer of a thread on another CPU is a few of them away.
-//! Then it yields its CPU between two looks, for a while: falling asleep and being woken takes tens
+//! It looks with pauses first, since the answer of a thread on another CPU is a few of them away. If
+//! waits take longer time after time, it leaves that out: the other thread may be waiting for this
+//! CPU. Then it yields its CPU between two looks, for a while: falling asleep and being woken takes tens
 //! of microseconds, so a wait that would have been shorter is better spent awake.
 //!
 //! Two threads that wait for each other tend to sleep both, once one was late: each then waits for
@@ -15,9 +16,9 @@ use std::time::{Duration, Instant};
 
 use super::sync::{SPINS, spin_loop, yield_now};
 
-/// So long a thread looks without yielding. A yield that finds nobody else to run costs as much as a
+/// So long a thread looks without yielding, unless it has learnt better. A yield that finds nobody else to run costs as much as a
 /// few journeys of a cache line, and an answer takes no more than a few.
-const SPIN: Duration = micros(3);
+pub(crate) const SPIN: Duration = micros(3);
 
 /// So long a thread stays awake, unless it has learnt better.
 pub(crate) const AWAKE: Duration = micros(5);
@@ -37,16 +38,13 @@ pub(crate) struct Vigil {
     /// When to yield.
     spin: Duration,
     yields: bool,
+    sleeps: bool,
 }
 
 impl Vigil {
-    pub(crate) fn new() -> Self {
-        Self::spinning_for(SPIN)
-    }
-
-    /// Yields only after `spin`.
-    pub(crate) fn spinning_for(spin: Duration) -> Self {
-        Self { looks: 0, began: None, spin, yields: false }
+    /// Yields after `spin`.
+    pub(crate) fn new(spin: Duration) -> Self {
+        Self { looks: 0, began: None, spin, yields: spin.is_zero(), sleeps: false }
     }
 
     /// Passes a little time, to be called after a look in vain. False, at once, if the wait has taken
@@ -68,50 +66,73 @@ impl Vigil {
         true
     }
 
+    /// To be called when the thread falls asleep.
+    pub(crate) fn falls_asleep(&mut self) {
+        self.sleeps = true;
+    }
+
     /// How long the wait has taken, from the first time that this was asked.
-    pub(crate) fn waited(&mut self) -> Duration {
+    fn waited(&mut self) -> Duration {
         self.began.get_or_insert_with(Instant::now).elapsed()
     }
 }
 
-/// How long a thread stays awake, learnt from its earlier waits.
+/// How a thread waits, learnt from its earlier waits.
 #[derive(Clone, Copy)]
 pub(crate) struct Linger {
-    limit: Duration,
+    spin: Duration,
+    awake: Duration,
 }
 
 impl Linger {
     pub(crate) fn new() -> Self {
-        Self { limit: AWAKE }
+        Self { spin: SPIN, awake: AWAKE }
     }
 
-    /// How long the next wait may take before the thread sleeps.
-    pub(crate) fn limit(self) -> Duration {
-        self.limit
+    /// Begins a wait.
+    pub(crate) fn vigil(self) -> Vigil {
+        Vigil::new(self.spin)
     }
 
-    /// To be called after a wait that was partly slept through, and took `waited` in all.
-    pub(crate) fn slept(&mut self, waited: Duration) {
-        let asleep = waited.saturating_sub(self.limit);
-        let limit = if asleep <= AWAKE_MAX { self.limit * 2 } else { self.limit / 2 };
-        self.limit = limit.clamp(AWAKE, AWAKE_MAX);
+    /// How long a wait may take before the thread sleeps.
+    pub(crate) fn awake(self) -> Duration {
+        self.awake
+    }
+
+    /// To be called after a wait that was not in vain.
+    #[inline]
+    pub(crate) fn learn(&mut self, mut vigil: Vigil) {
+        if vigil.yields {
+            self.learn_from(vigil.waited(), vigil.sleeps);
+        }
+    }
+
+    #[cold]
+    fn learn_from(&mut self, waited: Duration, slept: bool) {
+        let spin = if waited <= 2 * SPIN { SPIN } else { self.spin / 2 };
+        self.spin = if spin < SPIN / 8 { Duration::ZERO } else { spin };
+        if slept {
+            let asleep = waited.saturating_sub(self.awake);
+            let awake = if asleep <= AWAKE_MAX { self.awake * 2 } else { self.awake / 2 };
+            self.awake = awake.clamp(AWAKE, AWAKE_MAX);
+        }
     }
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::{AWAKE, AWAKE_MAX, Duration, Linger, SPINS, Vigil};
+    use super::{AWAKE, AWAKE_MAX, Duration, Linger, SPIN, SPINS};
 
     #[test]
     fn a_short_wait_reads_no_clock() {
-        let mut vigil = Vigil::new();
+        let mut vigil = Linger::new().vigil();
         assert!((0..SPINS).all(|_| vigil.pass(Duration::ZERO)));
         assert_eq!(vigil.began, None);
     }
 
     #[test]
     fn a_wait_of_no_patience_ends_once_it_yields() {
-        let mut vigil = Vigil::new();
+        let mut vigil = Linger::new().vigil();
         while vigil.pass(Duration::ZERO) {}
         assert!(vigil.yields && vigil.began.is_some());
         assert!(vigil.pass(Duration::MAX));
@@ -120,11 +141,21 @@ mod tests {
     #[test]
     fn short_sleeps_lengthen_the_linger_and_long_ones_shorten_it() {
         let mut linger = Linger::new();
-        (0..10).for_each(|_| linger.slept(linger.limit() + AWAKE_MAX));
-        assert_eq!(linger.limit(), AWAKE_MAX);
-        linger.slept(AWAKE_MAX * 2 + Duration::from_nanos(1));
-        assert_eq!(linger.limit(), AWAKE_MAX / 2);
-        (0..10).for_each(|_| linger.slept(Duration::from_secs(1)));
-        assert_eq!(linger.limit(), AWAKE);
+        (0..10).for_each(|_| linger.learn_from(linger.awake() + AWAKE_MAX, true));
+        assert_eq!(linger.awake(), AWAKE_MAX);
+        linger.learn_from(AWAKE_MAX * 2 + Duration::from_nanos(1), true);
+        assert_eq!(linger.awake(), AWAKE_MAX / 2);
+        (0..10).for_each(|_| linger.learn_from(Duration::from_secs(1), true));
+        assert_eq!(linger.awake(), AWAKE);
+    }
+
+    #[test]
+    fn long_waits_leave_out_the_spinning_until_one_is_short() {
+        let mut linger = Linger::new();
+        (0..10).for_each(|_| linger.learn_from(3 * SPIN, false));
+        assert!(linger.vigil().yields);
+        linger.learn_from(2 * SPIN, false);
+        assert!(!linger.vigil().yields);
+        assert_eq!(linger.awake(), AWAKE, "it never slept");
     }
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use super::control::Phase;
 use super::error::PollError;
 use super::gate::Gate;
-use super::linger::{Linger, Vigil};
+use super::linger::Linger;
 use super::ring::Ring;
 use super::sequencer::{MultiProducer, ProducerKind, Sequencer};
 use super::wait::{WaitStrategy, Waiter};
@@ -81,10 +81,7 @@ impl<E: Sync, P: ProducerKind, W: WaitStrategy> EventPoller<E, P, W> {
             if self.ring.wait.parks() {
                 waiter.linger_and_park(deadline.remaining());
             } else {
-                let mut vigil = Vigil::new();
-                while !waiter.is_ready() && !deadline.has_passed() {
-                    vigil.pass(Duration::MAX);
-                }
+                waiter.stay_awake(deadline);
             }
             self.linger = linger.get();
         }

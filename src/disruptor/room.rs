@@ -59,13 +59,14 @@ impl Room<'_> {
         if end > SEQUENCE_MAX {
             return Err(ClaimError::Exhausted);
         }
-        let mut waiting = Waiting::new();
+        let mut vigil = self.linger.vigil();
+        let mut looks = 0_u32;
         let mut last_seen = None;
         loop {
             let look = self.look(claimed, &settled);
             let has_room = end <= look.limit;
-            if has_room && (waiting.looks == 0 || self.is_worth_going_on(claimed, &look, last_seen)) {
-                self.learn(waiting);
+            if has_room && (looks == 0 || self.is_worth_going_on(claimed, &look, last_seen)) {
+                self.linger.learn(vigil);
                 return Ok(look.limit.min(SEQUENCE_MAX));
             }
             if let Some(refusal) = self.control.refusal() {
@@ -76,10 +77,10 @@ impl Room<'_> {
                 spin_loop();
             } else {
                 self.give_up(end, &look)?;
-                self.pass_time(&mut waiting, &look);
+                self.pass_time(looks, &mut vigil, &look);
             }
             last_seen = Some(look.stood_at);
-            waiting.looks = waiting.looks.saturating_add(1);
+            looks = looks.saturating_add(1);
         }
     }
 
@@ -131,40 +132,20 @@ impl Room<'_> {
     }
 
     /// Passes a little time, or sleeps until the slowest consumer moves or the ring closes.
-    fn pass_time(&self, waiting: &mut Waiting, look: &Look) {
+    fn pass_time(&self, looks: u32, vigil: &mut Vigil, look: &Look) {
         let Some(slowest) = &look.slowest else {
             // Another producer is about to publish, and rings no bell that this one could sleep on.
             return yield_now();
         };
-        let Waiting { looks, vigil, sleeps } = waiting;
-        if self.control.producer_wait.pass_time(*looks, vigil, self.linger.limit()) {
+        if self.control.producer_wait.pass_time(looks, vigil, self.linger.awake()) {
             return;
         }
+        vigil.falls_asleep();
         let remaining = match self.patience {
             Patience::Until(deadline, _) => deadline.remaining(),
             Patience::Try | Patience::Forever => None,
         };
         let goes_on = || slowest.sequence() != look.stood_at || self.control.phase() >= Phase::Closed;
         slowest.moved.wait(goes_on, remaining);
-        *sleeps = true;
-    }
-
-    fn learn(&mut self, mut waiting: Waiting) {
-        if waiting.sleeps {
-            self.linger.slept(waiting.vigil.waited());
-        }
-    }
-}
-
-/// One wait for room.
-struct Waiting {
-    looks: u32,
-    vigil: Vigil,
-    sleeps: bool,
-}
-
-impl Waiting {
-    fn new() -> Self {
-        Self { looks: 0, vigil: Vigil::new(), sleeps: false }
     }
 }

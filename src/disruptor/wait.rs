@@ -121,28 +121,43 @@ impl<'a> Waiter<'a> {
         bell.wait(|| self.is_ready_at(watch), timeout);
     }
 
+    /// Waits awake until the wait is over, or until `deadline`; says whether it is over.
+    pub(crate) fn stay_awake(&self, deadline: Deadline) -> bool {
+        let mut vigil = self.linger.get().vigil();
+        while !self.is_ready() {
+            vigil.pass(Duration::MAX);
+            if deadline.has_passed() {
+                return false;
+            }
+        }
+        self.learn(vigil);
+        true
+    }
+
     /// Waits awake for as long as earlier waits make it worth while, then asleep, until the wait is
     /// over or `timeout` has passed; says whether it is over.
     pub(crate) fn linger_and_park(&self, timeout: Option<Duration>) -> bool {
         let deadline = timeout.map_or(Deadline::NEVER, Deadline::after);
-        let limit = self.linger.get().limit().min(timeout.unwrap_or(Duration::MAX));
-        let mut vigil = Vigil::new();
-        let mut sleeps = false;
+        let awake = self.linger.get().awake().min(timeout.unwrap_or(Duration::MAX));
+        let mut vigil = self.linger.get().vigil();
         while !self.is_ready() {
-            if !vigil.pass(limit) {
+            if !vigil.pass(awake) {
                 if deadline.has_passed() {
                     return false;
                 }
+                vigil.falls_asleep();
                 self.park(deadline.remaining());
-                sleeps = true;
             }
         }
-        if sleeps {
-            let mut linger = self.linger.get();
-            linger.slept(vigil.waited());
-            self.linger.set(linger);
-        }
+        self.learn(vigil);
         true
+    }
+
+    #[inline]
+    fn learn(&self, vigil: Vigil) {
+        let mut linger = self.linger.get();
+        linger.learn(vigil);
+        self.linger.set(linger);
     }
 
     /// Has `waker` called when what holds the event up has moved; false if the wait is over.

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::linger::{AWAKE, Vigil};
+use super::linger::{AWAKE, SPIN, Vigil};
 use super::producer_wait::SPINS_PER_YIELD;
 use super::sync::{spin_loop, yield_now};
 use super::wait::{WaitStrategy, Waited, Waiter};
+use crate::base::deadline::Deadline;
 
 /// Spins with a pause hint. The lowest latency; one CPU per consumer is fully used.
 ///
@@ -31,18 +32,15 @@ impl WaitStrategy for BusySpinWaitStrategy {
     }
 }
 
-/// Spins for about 3 microseconds, then yields the CPU between looks. One CPU per consumer is
-/// used, but given to whoever wants it.
+/// Spins for about 3 microseconds, then yields the CPU between looks; at once where waits are longer
+/// time after time. One CPU per consumer is used, but given to whoever wants it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct YieldingWaitStrategy;
 
 impl WaitStrategy for YieldingWaitStrategy {
     #[inline]
     fn wait(&self, waiter: &Waiter<'_>) -> Waited {
-        let mut vigil = Vigil::new();
-        while !waiter.is_ready() {
-            vigil.pass(Duration::MAX);
-        }
+        waiter.stay_awake(Deadline::NEVER);
         Waited::Ready
     }
 }
@@ -70,7 +68,7 @@ impl Default for SleepingWaitStrategy {
 
 impl WaitStrategy for SleepingWaitStrategy {
     fn wait(&self, waiter: &Waiter<'_>) -> Waited {
-        let mut vigil = Vigil::new();
+        let mut vigil = Vigil::new(SPIN);
         while !waiter.is_ready() {
             if !vigil.pass(AWAKE) {
                 std::thread::sleep(self.nap);
@@ -140,7 +138,7 @@ impl<W: WaitStrategy> PhasedBackoffWaitStrategy<W> {
 
 impl<W: WaitStrategy> WaitStrategy for PhasedBackoffWaitStrategy<W> {
     fn wait(&self, waiter: &Waiter<'_>) -> Waited {
-        let mut vigil = Vigil::spinning_for(self.spin);
+        let mut vigil = Vigil::new(self.spin);
         while !waiter.is_ready() {
             if !vigil.pass(self.spin + self.yields) {
                 return self.fallback.wait(waiter);
