@@ -68,8 +68,9 @@ impl Report<'_> {
     fn csv(&self) -> String {
         let names = PERCENTILES.map(|(name, _)| name).join(",");
         let mut text = format!("scenario,peer,process,kind,round_trip_ns,foreign,ns_per_event,{names}\n");
+        let near = self.samples.near();
         for sample in self.samples.iter() {
-            let kind = match self.samples.kind(sample) {
+            let kind = match self.samples.kind(sample, near) {
                 Some(Kind::Clean) => "clean",
                 Some(Kind::Far) => "far",
                 None if sample.figure == Figure::Late => "late",

@@ -8,13 +8,10 @@ use std::time::Duration;
 use crate::args::{Args, CHILD};
 use crate::dialogue::Dialogue;
 use crate::protocol::{Answer, Request};
-use crate::samples::{Figure, Kind, Sample, Samples};
+use crate::samples::{Figure, Sample, Samples};
 use crate::scenario::Scenario;
-use crate::stats::CLEAN_MIN;
 
 const PROCESSES: usize = 3;
-/// Further processes are started up to here, as long as a cell lacks clean samples.
-const PROCESSES_MAX: usize = 6;
 /// A lap that takes longer is stopped, with its process.
 pub const LAP_MAX: Duration = Duration::from_secs(20);
 /// A child that measures yet another process may itself find out that this one is late, and say so.
@@ -24,10 +21,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(LAP_MAX.as_secs() + 5);
 /// events get lost.
 pub fn run(args: &Args, scenarios: &[Scenario], peers: &[&str]) -> Result<Samples, String> {
     let mut run = Run { args, scenarios, peers, samples: Samples::new(), done: HashSet::new() };
-    for process in 0..PROCESSES_MAX {
-        if process >= PROCESSES && (args.is_quick || run.has_enough()) {
-            break;
-        }
+    for process in 0..PROCESSES {
         run.process(process)?;
     }
     run.count_batches()?;
@@ -86,18 +80,6 @@ impl<'r> Run<'r> {
             }
         }
         Ok(())
-    }
-
-    fn has_enough(&self) -> bool {
-        let pairs = |scenario: &'r Scenario| {
-            self.peers.iter().filter(|peer| scenario.includes(peer)).map(|&peer| (&scenario.name[..], peer))
-        };
-        let clean = |(scenario, peer)| {
-            let samples = self.samples.of(scenario, peer);
-            samples.filter(|sample| self.samples.kind(sample) == Some(Kind::Clean)).count()
-        };
-        let mut open = self.scenarios.iter().flat_map(pairs).filter(|cell| !self.done.contains(cell));
-        open.all(|cell| clean(cell) >= CLEAN_MIN)
     }
 
     /// One lap per scenario.

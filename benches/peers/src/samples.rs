@@ -6,7 +6,7 @@ use crate::stats::Spread;
 
 /// A sample counts if others used less than this part of the CPUs' time.
 pub const FOREIGN_MAX: f64 = 0.1;
-/// A sample counts if the CPUs were at most so many times as far apart as at their nearest.
+/// A sample counts if the CPUs were at most so many times as far apart as when they were near.
 pub const FARTHER_MAX: f64 = 2.0;
 
 /// The result of one lap.
@@ -37,8 +37,6 @@ pub struct Sample {
 /// All samples of a run.
 pub struct Samples {
     all: Vec<Sample>,
-    /// The shortest round trip of the run.
-    nearest: f64,
     /// By scenario, how large our consumers' batches were.
     pub batches: Vec<(String, Counts)>,
 }
@@ -63,11 +61,10 @@ pub enum Kind {
 
 impl Samples {
     pub fn new() -> Self {
-        Self { all: Vec::new(), nearest: f64::INFINITY, batches: Vec::new() }
+        Self { all: Vec::new(), batches: Vec::new() }
     }
 
     pub fn push(&mut self, sample: Sample) {
-        self.nearest = self.nearest.min(sample.round_trip);
         self.all.push(sample);
     }
 
@@ -79,11 +76,21 @@ impl Samples {
         self.all.iter().filter(move |sample| sample.scenario == scenario && sample.peer == peer)
     }
 
-    /// Whether it counts, and as what.
-    pub fn kind(&self, sample: &Sample) -> Option<Kind> {
+    /// The round trip of near CPUs: that of the lower quartile, since a few may be by far the shortest.
+    pub fn near(&self) -> f64 {
+        self.round_trips().map_or(f64::INFINITY, |spread| spread.quartiles[0])
+    }
+
+    fn round_trips(&self) -> Option<Spread> {
+        let trips = self.all.iter().map(|sample| sample.round_trip).filter(|trip| trip.is_finite());
+        Spread::of(&trips.collect::<Vec<_>>())
+    }
+
+    /// Whether it counts, and as what, if `near` is what near CPUs take.
+    pub fn kind(&self, sample: &Sample, near: f64) -> Option<Kind> {
         if sample.is_disturbed() || sample.figure == Figure::Late {
             None
-        } else if sample.round_trip > FARTHER_MAX * self.nearest {
+        } else if sample.round_trip > FARTHER_MAX * near {
             Some(Kind::Far)
         } else {
             Some(Kind::Clean)
@@ -92,7 +99,8 @@ impl Samples {
 
     /// One number of each sample of one kind.
     pub fn values(&self, kind: Kind, measure: Measure, scenario: &str, peer: &str) -> Vec<f64> {
-        let counts = |sample: &&Sample| self.kind(sample) == Some(kind);
+        let near = self.near();
+        let counts = |sample: &&Sample| self.kind(sample, near) == Some(kind);
         self.of(scenario, peer).filter(counts).filter_map(|sample| sample.figure.value(measure)).collect()
     }
 
@@ -103,16 +111,14 @@ impl Samples {
 
     /// How many samples do not count, and why.
     pub fn conditions(&self) -> String {
-        let nearest = self.nearest;
-        let trips: Vec<_> =
-            self.all.iter().map(|sample| sample.round_trip).filter(|trip| trip.is_finite()).collect();
-        let count = |kind| self.all.iter().filter(|sample| self.kind(sample) == Some(kind)).count();
-        let median = Spread::of(&trips).map_or(f64::NAN, |spread| spread.median);
+        let near = self.near();
+        let count = |kind| self.all.iter().filter(|sample| self.kind(sample, near) == Some(kind)).count();
+        let [least, median] = self.round_trips().map_or([f64::NAN; 2], |spread| [spread.min, spread.median]);
         let disturbed = self.all.iter().filter(|sample| sample.is_disturbed()).count();
         format!(
-            "round trip of a cache line: {nearest:.0} ns at the nearest, {median:.0} ns in the median\n- samples: \
-             {}, of which {} are clean; {} are far (the round trip took more than {FARTHER_MAX} times the \
-             nearest) and {disturbed} disturbed (others used {:.0} % of the CPUs or more)",
+            "round trip of a cache line: {least:.0} ns at the least, {near:.0} ns in the lower quartile, {median:.0} \
+             ns in the median\n- samples: {}, of which {} are clean; {} are far (the round trip took more than \
+             {FARTHER_MAX} times the lower quartile) and {disturbed} disturbed (others used {:.0} % of the CPUs or more)",
             self.all.len(),
             count(Kind::Clean),
             count(Kind::Far),
