@@ -241,6 +241,9 @@ impl<E: Send + 'static, P: ProducerKind, W: WaitStrategy> Disruptor<E, P, W> {
         }
         let (upstream, gates) = self.join(name, access, follows, stages.len());
         let first = gates.iter().map(|gate| gate.sequence()).max().unwrap_or_default();
+        // All threads of a consumer start together, or one that never gets to work says that it stopped
+        // before the others began.
+        gates.iter().for_each(|gate| gate.release(first, self.ring.control.consumers_signal));
         let pool = (sharing == Sharing::Pool).then(|| Arc::new(CachePadded::new(AtomicU64::new(first))));
         let quarter = (self.ring.control.capacity / 4).max(1);
         let batch_max = options.batch_max.unwrap_or(match sharing {
