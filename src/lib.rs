@@ -22,8 +22,12 @@ mod pages {
     struct Architecture;
     #[doc = include_str!("../docs/BENCHMARKS.md")]
     struct Benchmarks;
+    #[doc = include_str!("../docs/PERFORMANCE.md")]
+    struct Performance;
     #[doc = include_str!("../docs/SOUNDNESS.md")]
     struct Soundness;
     #[doc = include_str!("../docs/STYLE.md")]
     struct Style;
+    #[doc = include_str!("../docs/TUNING.md")]
+    struct Tuning;
 }

@@ -163,9 +163,17 @@ impl Sequencer for MultiSequencer {
         // A slot further on than one lap would be read under the wrong sequence.
         let to = to.min(from + self.stamps.len() as u64);
         let mut sequence = from;
-        // Acquire pairs with the Release in `publish` and `skip`.
-        while sequence < to && self.stamp(sequence).load(Ordering::Acquire) & !SKIPPED == self.lap(sequence) {
-            sequence += 1;
+        while sequence < to {
+            // As far as the ring's edge, one lap at a time.
+            let first = sequence as usize & (self.stamps.len() - 1);
+            let end = self.stamps.len().min(first + (to - sequence) as usize);
+            let lap = self.lap(sequence);
+            // Acquire pairs with the Release in `publish` and `skip`.
+            let is_due = |stamp: &AtomicU8| stamp.load(Ordering::Acquire) & !SKIPPED != lap;
+            if let Some(stamped) = self.stamps[first..end].iter().position(is_due) {
+                return sequence + stamped as u64;
+            }
+            sequence += (end - first) as u64;
         }
         sequence
     }
