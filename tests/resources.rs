@@ -1,4 +1,4 @@
-//! What the disruptor does not use: the allocator after its start, and the CPU when idle.
+//! What the disruptor does not use: the allocator after its start, the CPU when idle, and memory.
 //!
 //! One test, because the counting allocator and the list of threads belong to the whole process.
 
@@ -17,12 +17,14 @@ struct Counting;
 
 static COUNTS: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+static BYTES: AtomicU64 = AtomicU64::new(0);
 
 // SAFETY: every call goes to the system's allocator as it came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if COUNTS.load(Ordering::Relaxed) {
             ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+            BYTES.fetch_add(layout.size() as u64, Ordering::Relaxed);
         }
         // SAFETY: the caller's promises are passed on.
         unsafe { System.alloc(layout) }
@@ -93,6 +95,18 @@ fn publish<P: ProducerKind, W: WaitStrategy>(
     }
 }
 
+/// The bytes that a ring of `slots` events of eight bytes and three consumers take, all in all.
+fn bytes<P: ProducerKind>(builder: DisruptorBuilder<P>, slots: usize) -> u64 {
+    BYTES.store(0, Ordering::Relaxed);
+    COUNTS.store(true, Ordering::Relaxed);
+    let mut disruptor = builder.buffer_size(slots).build::<u64>().expect("the size is right");
+    for _ in 0..3 {
+        disruptor.handle_events_with(|_: &u64, _: u64, _: bool| {}).expect("added");
+    }
+    COUNTS.store(false, Ordering::Relaxed);
+    BYTES.load(Ordering::Relaxed)
+}
+
 /// The state letters of this process's threads whose names begin with `prefix`.
 #[cfg(all(target_os = "linux", not(miri)))]
 fn thread_states(prefix: &str) -> Vec<String> {
@@ -134,10 +148,15 @@ fn idle_threads_sleep() {
 }
 
 #[test]
-fn the_hot_path_allocates_nothing_and_idle_threads_sleep() {
+fn the_hot_path_allocates_nothing_idle_threads_sleep_and_a_ring_is_little_more_than_its_slots() {
     assert_eq!(allocations(DisruptorBuilder::new().single_producer()), 0, "single producer, blocking");
     assert_eq!(allocations(DisruptorBuilder::new().multi_producer()), 0, "multi producer, blocking");
     assert_eq!(allocations(DisruptorBuilder::new().yielding_wait_strategy()), 0, "multi producer, yielding");
     #[cfg(all(target_os = "linux", not(miri)))]
     idle_threads_sleep();
+    // A slot is the event, and a stamp of one byte where there are several producers.
+    const COORDINATION: u64 = 64 * 1024;
+    let slots = 1 << 16;
+    assert!(bytes(DisruptorBuilder::new().single_producer(), slots) <= 8 * slots as u64 + COORDINATION);
+    assert!(bytes(DisruptorBuilder::new().multi_producer(), slots) <= 9 * slots as u64 + COORDINATION);
 }

@@ -290,7 +290,6 @@ impl<E: Send + 'static, P: ProducerKind, W: WaitStrategy> Disruptor<E, P, W> {
     ) -> (GateList, GateList) {
         follows.sort_unstable();
         follows.dedup();
-        self.ring.sequencer.prepare_discards();
         let upstream = self.graph.gates_of(&follows);
         let gates: GateList = (0..threads)
             .map(|thread| {

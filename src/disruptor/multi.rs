@@ -211,8 +211,6 @@ impl Sequencer for MultiSequencer {
         self.claim.fetch_or(CLOSED, Ordering::AcqRel) & !CLOSED
     }
 
-    fn prepare_discards(&self) {}
-
     fn discard(&self, sequence: u64) {
         // Relaxed for both: the discarding consumer's release of `sequence` publishes them. The stamp
         // is changed and not stored, so that a consumer beside this one which finds the bit in it

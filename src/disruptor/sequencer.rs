@@ -102,9 +102,6 @@ pub(crate) trait Sequencer: Send + Sync + 'static {
     /// Refuses all later claims; the result is where the accepted events end.
     fn close(&self) -> u64;
 
-    /// Makes `discard` possible. Allocates, so it is called before events flow.
-    fn prepare_discards(&self);
-
     /// Marks `sequence` as skipped, on behalf of a consumer that has not released it yet.
     fn discard(&self, sequence: u64);
 

@@ -132,19 +132,15 @@ impl Sequencer for SingleSequencer {
         self.claimed()
     }
 
-    fn prepare_discards(&self) {
-        self.discards.get_or_init(|| Discards {
+    fn discard(&self, sequence: u64) {
+        // Made for the first failure that needs it: a ring pays for the marks only then.
+        let discards = self.discards.get_or_init(|| Discards {
             newest: AtomicU64::new(0),
             marks: (0..self.capacity).map(|_| AtomicU64::new(0)).collect(),
         });
-    }
-
-    fn discard(&self, sequence: u64) {
-        if let Some(discards) = self.discards.get() {
-            // Relaxed for both: the discarding consumer's release of `sequence` publishes them.
-            discards.newest.fetch_max(sequence + 1, Ordering::Relaxed);
-            discards.mark(sequence).store(sequence + 1, Ordering::Relaxed);
-        }
+        // Relaxed for both: the discarding consumer's release of `sequence` publishes them.
+        discards.newest.fetch_max(sequence + 1, Ordering::Relaxed);
+        discards.mark(sequence).store(sequence + 1, Ordering::Relaxed);
     }
 
     #[inline]
