@@ -1,21 +1,20 @@
 //! This crate: `publish_event` and `publish_batch`, and handlers for events or for slices.
 //!
-//! A ping-pong is two handlers, each of which publishes into the other's ring.
-
-use std::sync::mpsc;
+//! The side of a ping-pong that measures waits with a poller; the other one is a handler.
 
 use badbatch::base::cpu::CpuId;
 use badbatch::disruptor::{
     BlockingWaitStrategy, BusySpinWaitStrategy, ConsumerId, ProducerKind, SingleProducer, SlotsMut,
     WaitStrategy, YieldingWaitStrategy,
 };
-use badbatch::{Consumer, Disruptor, DisruptorBuilder, EventHandler, RingBuffer};
+use badbatch::{Consumer, Disruptor, DisruptorBuilder, RingBuffer};
 use core_affinity::CoreId;
 
 use crate::event::Event;
 use crate::flow::Share;
 use crate::lap::Lap;
-use crate::latency::{Paced, PingPong, Pinger};
+use crate::latency::{Paced, PingPong};
+use crate::machine::pin;
 use crate::peer::Library;
 use crate::scenario::Wait;
 
@@ -132,53 +131,28 @@ fn publish<const WORDS: usize, P: ProducerKind, W: WaitStrategy>(
 }
 
 fn ping_pong<W: WaitStrategy + Copy>(lap: &PingPong, wait: W) {
-    let (mut there, pings) = pair(lap.capacity, wait);
+    let (mut there, mut pings) = pair(lap.capacity, wait);
     let (mut back, mut pongs) = pair(lap.capacity, wait);
-    let (running, ended) = mpsc::channel::<()>();
-    let ping = Ping { pinger: lap.pinger(), pings: Some((pings, running)) };
     let echo = move |ping: &u64, _, _| {
         pongs.publish_event(|event, _| *event = *ping).expect("the ring runs");
     };
-    let [here, other] = [lap.cpus.map(|cpus| cpus.producer), lap.cpus.map(|cpus| cpus.consumer)].map(cpu);
-    back.handle(Consumer::reading(ping).pinned_to(here)).expect("the ring is open");
+    let mut poller = back.new_poller(&[]).expect("the ring is open");
+    let other = cpu(lap.cpus.map(|cpus| cpus.consumer));
     there.handle(Consumer::reading(echo).pinned_to(other)).expect("the ring is open");
     there.start().expect("the thread starts");
-    back.start().expect("the thread starts");
-    // Nothing is ever sent.
-    ended.recv().unwrap_or_default();
+    back.start().expect("a poller is enough");
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            pin(lap.cpus.map(|cpus| cpus.producer));
+            lap.drive(|ping| {
+                pings.publish_event(|event, _| *event = ping).expect("the ring runs");
+                let pongs = poller.wait(None).expect("the ring runs");
+                pongs.iter().next().map(|(_sequence, pong)| *pong).expect("a batch is never empty")
+            });
+        });
+    });
     there.shutdown().expect("its producer is dropped");
     back.shutdown().expect("its producer is dropped");
-}
-
-/// The side that measures: it takes a pong and publishes the next ping.
-struct Ping<W: WaitStrategy> {
-    pinger: Pinger,
-    /// Dropped behind the last round trip, so that the ring can be shut down, and who waits for it knows.
-    pings: Option<(RingBuffer<u64, SingleProducer, W>, mpsc::Sender<()>)>,
-}
-
-impl<W: WaitStrategy> Ping<W> {
-    fn publish(&mut self, ping: Option<u64>) {
-        match (ping, &mut self.pings) {
-            (Some(ping), Some((pings, _))) => {
-                pings.publish_event(|event, _| *event = ping).expect("the ring runs");
-            }
-            _ => self.pings = None,
-        }
-    }
-}
-
-impl<W: WaitStrategy> EventHandler<u64> for Ping<W> {
-    fn on_start(&mut self) {
-        let first = self.pinger.first();
-        self.publish(first);
-    }
-
-    #[inline]
-    fn on_event(&mut self, pong: &u64, _sequence: u64, _end_of_batch: bool) {
-        let next = self.pinger.next(*pong);
-        self.publish(next);
-    }
 }
 
 fn paced<W: WaitStrategy>(lap: &Paced, wait: W) {
