@@ -1,7 +1,7 @@
 //! The sequencer of a ring with one producer.
 //!
-//! The claim is private arithmetic: nobody else moves the cursor, the `limit` belongs to the producer,
-//! and a claim that is not published was never visible, so there is nothing to take back. Consumers see one counter.
+//! The claim is private arithmetic: `next` and `limit` belong to the producer, and a claim that is
+//! not published was never visible, so there is nothing to take back. Consumers see one counter.
 //! Source: LMAX `SingleProducerSequencer`, without its store of claimed values into the cursor.
 
 use std::ops::Range;
@@ -32,22 +32,13 @@ struct Discards {
 }
 
 pub(crate) struct SingleLocal {
-    /// Slots below are free. Between claims it is at least the cursor, or 0 while claims are suspended.
+    /// The next sequence to publish: what the cursor says too. Kept apart, since consumers that wait pull
+    /// the cursor's line away, and a claim should not wait for it.
+    next: u64,
+    /// Slots below are free. Between claims it is at least `next`, or 0 while claims are suspended.
     limit: u64,
     /// What `limit` will be again.
     suspended: u64,
-}
-
-impl SingleSequencer {
-    /// The next sequence to publish, as the producer sees it.
-    ///
-    /// Not kept apart: consumers that read the cursor leave the line readable here, and a second store
-    /// for each event would take up what the CPU has to have stores under way.
-    #[inline(always)]
-    fn next(&self) -> u64 {
-        // Relaxed: nobody else writes it.
-        self.cursor.load(Ordering::Relaxed)
-    }
 }
 
 impl Sequencer for SingleSequencer {
@@ -60,12 +51,12 @@ impl Sequencer for SingleSequencer {
     }
 
     fn local(&self) -> SingleLocal {
-        SingleLocal { limit: self.first, suspended: 0 }
+        SingleLocal { next: self.first, limit: self.first, suspended: 0 }
     }
 
     #[inline(always)]
     fn claim_at_once(&self, local: &mut SingleLocal, size: ClaimSize) -> Option<Range<u64>> {
-        let next = self.next();
+        let next = local.next;
         let end = next + size.most;
         (end <= local.limit).then_some(next..end)
     }
@@ -77,7 +68,7 @@ impl Sequencer for SingleSequencer {
         size: ClaimSize,
         mut room: Room<'_>,
     ) -> Result<Range<u64>, ClaimError> {
-        let next = self.next();
+        let next = local.next;
         if local.limit - next < size.most {
             local.limit = room.find(next, next + size.least, |to| self.settled(to))?;
         }
@@ -99,8 +90,9 @@ impl Sequencer for SingleSequencer {
     }
 
     #[inline]
-    fn publish(&self, _local: &mut SingleLocal, claimed: Range<u64>) {
-        debug_assert_eq!(claimed.start, self.next(), "a single producer publishes in order");
+    fn publish(&self, local: &mut SingleLocal, claimed: Range<u64>) {
+        debug_assert_eq!(claimed.start, local.next, "a single producer publishes in order");
+        local.next = claimed.end;
         // Release pairs with the Acquire in `available`: consumers see the events' contents.
         self.cursor.store(claimed.end, Ordering::Release);
     }
