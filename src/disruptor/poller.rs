@@ -131,6 +131,7 @@ impl<E: Sync, P: ProducerKind, W: WaitStrategy> EventPoller<E, P, W> {
             watch: self.ring.watch(&self.upstream, self.next),
             published: &self.ring.control.published,
             sequence: self.next,
+            slot: self.ring.slots.slot(self.next).as_ptr().cast(),
             gate: &self.gate,
             linger,
         }

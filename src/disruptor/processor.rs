@@ -107,6 +107,7 @@ impl<E: 'static, P: ProducerKind, W: WaitStrategy, S: Stage<E>> Processor<E, P, 
                         watch: ring.watch(upstream, self.next),
                         published: &ring.control.published,
                         sequence: self.next,
+                        slot: ring.slots.slot(self.next).as_ptr().cast(),
                         gate,
                         linger: &linger,
                     };

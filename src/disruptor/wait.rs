@@ -10,6 +10,7 @@ use super::linger::{Linger, Vigil};
 use super::multi::SKIPPED;
 use super::sync::{AtomicU8, AtomicU64, Ordering};
 use crate::base::deadline::Deadline;
+use crate::sys::prefetch;
 
 /// How a consumer passes the time until there is something to consume.
 ///
@@ -54,6 +55,8 @@ pub struct Waiter<'a> {
     pub(crate) published: &'a EventCount,
     /// The event that is waited for.
     pub(crate) sequence: u64,
+    /// Where it will be. Only ever a hint to the CPU.
+    pub(crate) slot: *const u8,
     /// The waiting consumer's own gate, which says where it must stop.
     pub(crate) gate: &'a Gate,
     /// How long the consumer stays awake, if the strategy parks.
@@ -101,9 +104,16 @@ impl<'a> Waiter<'a> {
     }
 
     /// Whether the wait is over: the event can be read, or the consumer is to stop.
+    ///
+    /// A look in vain also asks the CPU for the event's cache line. The producer writes the event before it
+    /// announces it, so that the event is on its way when the announcement is seen.
     #[inline]
     pub fn is_ready(&self) -> bool {
-        self.is_ready_at(self.watch)
+        let is_ready = self.is_ready_at(self.watch);
+        if !is_ready {
+            prefetch::for_read(self.slot);
+        }
+        is_ready
     }
 
     #[inline]
