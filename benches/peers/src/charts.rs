@@ -13,8 +13,8 @@ use crate::stats::Spread;
 type Done = Result<(), Box<dyn Error>>;
 
 /// By peer, in their order: colours that people with colour blindness can tell apart (Okabe and Ito), and
-/// two greys.
-const COLOURS: [RGBColor; 9] = [
+/// three greys.
+const COLOURS: [RGBColor; 10] = [
     RGBColor(0, 0, 0),
     RGBColor(230, 159, 0),
     RGBColor(240, 200, 110),
@@ -23,6 +23,7 @@ const COLOURS: [RGBColor; 9] = [
     RGBColor(204, 121, 167),
     RGBColor(0, 114, 178),
     RGBColor(150, 150, 150),
+    RGBColor(205, 205, 205),
     RGBColor(213, 94, 0),
 ];
 const FONT: &str = "sans-serif";
@@ -77,7 +78,10 @@ pub fn ratios(path: &Path, samples: &Samples, scenarios: &[&Scenario], peers: &[
         let style = (FONT, 13).into_text_style(&root).pos(Pos::new(HPos::Right, VPos::Center));
         root.draw(&Text::new((*name).to_owned(), (middle.0 - 8, middle.1), style))?;
         for &(peer, ratio) in bars {
-            let bar = Rectangle::new([(1.0, lane - 0.9), (ratio, lane - 0.1)], COLOURS[peer % 9].filled());
+            let bar = Rectangle::new(
+                [(1.0, lane - 0.9), (ratio, lane - 0.1)],
+                COLOURS[peer % COLOURS.len()].filled(),
+            );
             chart.draw_series([bar])?;
             let end = chart.backend_coord(&(ratio.max(1.0), lane - 0.5));
             let style = (FONT, 10).into_text_style(&root).pos(Pos::new(HPos::Left, VPos::Center));
@@ -126,7 +130,7 @@ pub fn latencies(path: &Path, samples: &Samples, scenarios: &[&Scenario], peers:
             .draw()?;
         for (peer, curve) in curves {
             let width = if peer == 0 { 3 } else { 1 };
-            chart.draw_series(LineSeries::new(curve, COLOURS[peer % 9].stroke_width(width)))?;
+            chart.draw_series(LineSeries::new(curve, COLOURS[peer % COLOURS.len()].stroke_width(width)))?;
         }
     }
     Ok(root.present()?)
@@ -156,7 +160,10 @@ fn legend(
 ) -> Done {
     let mut left = 16;
     for (peer, name) in peers.iter().enumerate().skip(first) {
-        root.draw(&Rectangle::new([(left, top), (left + 10, top + 10)], COLOURS[peer % 9].filled()))?;
+        root.draw(&Rectangle::new(
+            [(left, top), (left + 10, top + 10)],
+            COLOURS[peer % COLOURS.len()].filled(),
+        ))?;
         root.draw(&Text::new((*name).to_owned(), (left + 15, top), (FONT, 12)))?;
         left += 34 + 6 * name.len() as i32;
     }

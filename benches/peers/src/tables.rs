@@ -1,6 +1,7 @@
 //! The figures as Markdown.
 
 use crate::batches::shares;
+use crate::peers::bare;
 use crate::rounds::LAP_MAX;
 use crate::samples::{Kind, Measure, Samples};
 use crate::scenario::Scenario;
@@ -149,9 +150,10 @@ impl Tables<'_> {
         [self.peers[0], peer].map(|peer| self.samples.values(kind, measure, &scenario.name, peer))
     }
 
-    /// The peer beside ours with the least median.
+    /// The peer beside ours with the least median; the mark to measure all by is none.
     fn best(&self, scenario: &Scenario, measure: Measure) -> Option<&str> {
-        let medians = self.peers[1..].iter().filter_map(|&peer| {
+        let peers = self.peers[1..].iter().filter(|&&peer| peer != bare::NAME);
+        let medians = peers.filter_map(|&peer| {
             let values = self.samples.values(Kind::Clean, measure, &scenario.name, peer);
             Some((Spread::of(&values)?.median, peer))
         });

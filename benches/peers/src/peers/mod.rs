@@ -1,6 +1,7 @@
 //! The peers, one file each; ours goes first, since the others are compared with it.
 
 mod badbatch;
+pub mod bare;
 mod channels;
 mod crossbeam_channel;
 mod crossfire;
@@ -23,6 +24,7 @@ pub fn all() -> (Vec<Box<dyn Peer>>, Option<String>) {
         Box::new(crossfire::Crossfire),
         Box::new(kanal::Kanal),
         Box::new(std_mpsc::StdMpsc),
+        Box::new(bare::Bare),
     ];
     match lmax::Lmax::find() {
         Ok(lmax) => peers.push(Box::new(lmax)),
