@@ -24,6 +24,8 @@ mod pages {
     struct Benchmarks;
     #[doc = include_str!("../docs/PERFORMANCE.md")]
     struct Performance;
+    #[doc = include_str!("../docs/PLACEMENT.md")]
+    struct Placement;
     #[doc = include_str!("../docs/SOUNDNESS.md")]
     struct Soundness;
     #[doc = include_str!("../docs/STYLE.md")]

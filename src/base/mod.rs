@@ -4,5 +4,6 @@
 //! bounded wait of the crate carries its bound.
 
 pub mod cpu;
+pub mod cpu_set;
 pub mod deadline;
 pub mod rng;

@@ -8,6 +8,7 @@ use super::control::Control;
 use super::disruptor::Disruptor;
 use super::error::BuildError;
 use super::failure::FailurePolicy;
+use super::home::Home;
 use super::producer_wait::ProducerWait;
 use super::ring::Ring;
 use super::room::SEQUENCE_MAX;
@@ -18,6 +19,8 @@ use super::wait_strategies::{
     BlockingWaitStrategy, BusySpinWaitStrategy, SleepingWaitStrategy, TimeoutBlockingWaitStrategy,
     YieldingWaitStrategy,
 };
+use crate::sys::memory::MemoryConfig;
+use crate::sys::placement::Placement;
 
 /// The largest ring: 2^30 slots.
 const CAPACITY_MAX: usize = 1 << 30;
@@ -45,6 +48,8 @@ pub struct DisruptorBuilder<P = MultiProducer, W = BlockingWaitStrategy> {
     producer_wait: Option<ProducerWait>,
     membarrier: bool,
     policy: FailurePolicy,
+    memory: MemoryConfig,
+    placement: Placement,
     kind: PhantomData<fn() -> P>,
 }
 
@@ -58,6 +63,8 @@ impl DisruptorBuilder {
             producer_wait: None,
             membarrier: true,
             policy: FailurePolicy::Poison,
+            memory: MemoryConfig::new(),
+            placement: Placement::Manual,
             kind: PhantomData,
         }
     }
@@ -78,12 +85,12 @@ impl<P: ProducerKind, W: WaitStrategy> DisruptorBuilder<P, W> {
 
     /// One producer, which claims without touching anything shared.
     pub fn single_producer(self) -> DisruptorBuilder<SingleProducer, W> {
-        self.with_kind()
+        self.with(|wait| wait)
     }
 
     /// Any number of producers, on any threads.
     pub fn multi_producer(self) -> DisruptorBuilder<MultiProducer, W> {
-        self.with_kind()
+        self.with(|wait| wait)
     }
 
     /// Consumers spin: [`BusySpinWaitStrategy`].
@@ -116,8 +123,7 @@ impl<P: ProducerKind, W: WaitStrategy> DisruptorBuilder<P, W> {
 
     /// Consumers wait as `wait` says; a `Box<dyn WaitStrategy>` will do.
     pub fn wait_strategy<V: WaitStrategy>(self, wait: V) -> DisruptorBuilder<P, V> {
-        let Self { buffer_size, first_sequence, producer_wait, membarrier, policy, kind, .. } = self;
-        DisruptorBuilder { buffer_size, first_sequence, wait, producer_wait, membarrier, policy, kind }
+        self.with(|_| wait)
     }
 
     /// How producers wait for a full ring. The default follows from the wait strategy.
@@ -150,6 +156,19 @@ impl<P: ProducerKind, W: WaitStrategy> DisruptorBuilder<P, W> {
         self
     }
 
+    /// Where the slots and sequences are to lie: on which NUMA node, in pages of which size.
+    pub fn memory(mut self, memory: MemoryConfig) -> Self {
+        self.memory = memory;
+        self
+    }
+
+    /// Where those consumers' threads run that are added before the start and not bound by themselves. By
+    /// default, anywhere.
+    pub fn placement(mut self, placement: Placement) -> Self {
+        self.placement = placement;
+        self
+    }
+
     /// Makes the ring and all of its events, by their default.
     pub fn build<E: Default + Send + 'static>(self) -> Result<Disruptor<E, P, W>, BuildError> {
         self.build_with(E::default)
@@ -161,6 +180,7 @@ impl<P: ProducerKind, W: WaitStrategy> DisruptorBuilder<P, W> {
         factory: impl FnMut() -> E,
     ) -> Result<Disruptor<E, P, W>, BuildError> {
         let Self { buffer_size, first_sequence, wait, producer_wait, membarrier, policy, .. } = self;
+        let home = Home::new(self.placement, &self.memory);
         check_size(buffer_size)?;
         if first_sequence > SEQUENCE_MAX {
             return Err(BuildError::FirstSequenceOutOfRange { first: first_sequence, max: SEQUENCE_MAX });
@@ -170,7 +190,7 @@ impl<P: ProducerKind, W: WaitStrategy> DisruptorBuilder<P, W> {
         let consumers_signal = wait.parks() || producer_wait.parks();
         let capacity = buffer_size as u64;
         let ring = Ring {
-            slots: Slots::new(buffer_size, factory)?,
+            slots: Slots::new(buffer_size, factory, &self.memory)?,
             sequencer: P::Sequencer::new(capacity, first_sequence),
             wait,
             control: Arc::new(Control::new(
@@ -180,13 +200,22 @@ impl<P: ProducerKind, W: WaitStrategy> DisruptorBuilder<P, W> {
                 membarrier && consumers_signal,
             )),
         };
-        Ok(Disruptor::new(Arc::new(ring), policy))
+        Ok(Disruptor::new(Arc::new(ring), policy, home))
     }
 
-    fn with_kind<Q>(self) -> DisruptorBuilder<Q, W> {
-        let Self { buffer_size, first_sequence, wait, producer_wait, membarrier, policy, .. } = self;
-        let kind = PhantomData;
-        DisruptorBuilder { buffer_size, first_sequence, wait, producer_wait, membarrier, policy, kind }
+    /// The same with another kind of producer and another wait strategy.
+    fn with<Q, V>(self, wait: impl FnOnce(W) -> V) -> DisruptorBuilder<Q, V> {
+        DisruptorBuilder {
+            buffer_size: self.buffer_size,
+            first_sequence: self.first_sequence,
+            wait: wait(self.wait),
+            producer_wait: self.producer_wait,
+            membarrier: self.membarrier,
+            policy: self.policy,
+            memory: self.memory,
+            placement: self.placement,
+            kind: PhantomData,
+        }
     }
 }
 

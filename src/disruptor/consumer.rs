@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::failure::ExceptionHandler;
 use super::handler::{BatchHandler, EventHandler, EventHandlerMut, RewindableEventHandler, TryEventHandler};
+use super::home::Pins;
 use super::observer::Observer;
 use super::rewind::RewindStrategy;
 use super::stage::{Batches, Fallible, Modifying, Partition, Reading, Ready, Rewindable, Watched, WithState};
-use crate::base::cpu::CpuId;
+use crate::sys::affinity::Pin;
 
 /// A consumer to be added with [`Disruptor::handle`](super::Disruptor::handle): one node of the
 /// graph, on one thread, or on several that share the work.
@@ -41,7 +42,7 @@ pub(super) enum Sharing {
 
 pub(super) struct Options<E> {
     pub(super) name: Option<Arc<str>>,
-    pub(super) cpus: Vec<CpuId>,
+    pub(super) pins: Pins,
     pub(super) batch_max: Option<u64>,
     pub(super) exceptions: Option<Arc<dyn ExceptionHandler<E>>>,
 }
@@ -107,7 +108,7 @@ impl<E> Consumer<E, ()> {
 
 impl<E, S> Consumer<E, S> {
     fn new(stages: Vec<S>, sharing: Sharing) -> Self {
-        let options = Options { name: None, cpus: Vec::new(), batch_max: None, exceptions: None };
+        let options = Options { name: None, pins: Pins::Free, batch_max: None, exceptions: None };
         Self { stages, sharing, options }
     }
 
@@ -118,9 +119,17 @@ impl<E, S> Consumer<E, S> {
         self
     }
 
-    /// Binds the consumer's threads to these CPUs, one each; threads beyond the list stay free.
-    pub fn pinned_to(mut self, cpus: impl IntoIterator<Item = CpuId>) -> Self {
-        self.options.cpus = cpus.into_iter().collect();
+    /// Binds all of the consumer's threads: to a CPU, a set of CPUs, a node, or as a [`Pin`] says.
+    ///
+    /// Whether that can be is found out before any thread starts.
+    pub fn pin(mut self, pin: impl Into<Pin>) -> Self {
+        self.options.pins = Pins::All(pin.into());
+        self
+    }
+
+    /// Binds the consumer's threads one by one; threads beyond the list stay free.
+    pub fn pin_each<T: Into<Pin>>(mut self, pins: impl IntoIterator<Item = T>) -> Self {
+        self.options.pins = Pins::Each(pins.into_iter().map(Into::into).collect());
         self
     }
 

@@ -1,6 +1,9 @@
 //! The disruptor itself: its consumers, its start, and its end.
 
+use std::io;
 use std::mem;
+use std::ops::Range;
+use std::ptr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -14,6 +17,7 @@ use super::gate::Gate;
 use super::graph::{Conflict, ConsumerId, Graph, Node};
 use super::group::Group;
 use super::handler::{EventHandler, EventHandlerMut};
+use super::home::{Belongings, Home, seat_late};
 use super::launch::{Launch, launch};
 use super::poller::EventPoller;
 use super::processor::{Position, Processor, Runner};
@@ -26,6 +30,8 @@ use super::stepper::Stepper;
 use super::sync::AtomicU64;
 use super::wait::WaitStrategy;
 use super::wait_strategies::BlockingWaitStrategy;
+use crate::sys::memory::MemoryReport;
+use crate::sys::placement::Plan;
 
 /// A worker takes at most so many events at once, unless it is told otherwise.
 const POOL_BATCH_MAX: u64 = 64;
@@ -47,12 +53,14 @@ pub struct Disruptor<E, P: ProducerKind = MultiProducer, W: WaitStrategy = Block
     /// By thread, the node that it belongs to.
     pub(super) threads: Vec<(usize, JoinHandle<()>)>,
     policy: FailurePolicy,
+    home: Home,
 }
 
 impl<E: Send + 'static, P: ProducerKind, W: WaitStrategy> Disruptor<E, P, W> {
-    pub(crate) fn new(ring: Arc<Ring<E, P, W>>, policy: FailurePolicy) -> Self {
+    pub(super) fn new(ring: Arc<Ring<E, P, W>>, policy: FailurePolicy, home: Home) -> Self {
         let producer = Some(RingBuffer::new(Arc::clone(&ring)));
-        Self { ring, producer, graph: Graph::default(), launches: Vec::new(), threads: Vec::new(), policy }
+        let (graph, launches, threads) = (Graph::default(), Vec::new(), Vec::new());
+        Self { ring, producer, graph, launches, threads, policy, home }
     }
 
     /// Adds a handler that reads every event, right behind the producers.
@@ -152,10 +160,12 @@ impl<E: Send + 'static, P: ProducerKind, W: WaitStrategy> Disruptor<E, P, W> {
 
     /// Starts all threads, or none: checks the graph, starts each handler, then lets them go.
     ///
-    /// Errors: after any but `AlreadyStarted`, `NoConsumers` and `Conflict`, the handlers are gone,
-    /// and the disruptor can only be dropped.
+    /// Errors: after `Spawn`, `Handler`, and `Pin` for a reason of the system, the handlers are gone, and the
+    /// disruptor can only be dropped.
     pub fn start(&mut self) -> Result<(), StartError> {
         self.check_startable()?;
+        self.home.seat(&mut self.launches)?;
+        self.home.settle(&belongings(&self.ring), &self.launches);
         let threads =
             launch(&self.ring.control, mem::take(&mut self.launches)).inspect_err(|error| match error {
                 StartError::Handler(failure) => self.ring.control.poison(failure.clone()),
@@ -193,6 +203,18 @@ impl<E: Send + 'static, P: ProducerKind, W: WaitStrategy> Disruptor<E, P, W> {
     /// Panics: if it has been taken out with `take_producer`.
     pub fn ring_buffer(&mut self) -> &mut RingBuffer<E, P, W> {
         self.producer.as_mut().expect("the producer has been taken out of this disruptor")
+    }
+
+    /// Which thread was placed where, and why; `None` before the start, and where nothing was placed.
+    pub fn placement(&self) -> Option<&Plan> {
+        self.home.plan()
+    }
+
+    /// Where the memory of the ring lies. The system is asked, page by page, which takes a moment.
+    ///
+    /// Errors: the system's; `Unsupported` outside Linux.
+    pub fn memory_report(&self) -> io::Result<MemoryReport> {
+        self.home.report(&belongings(&self.ring))
     }
 
     /// How far everybody is. Reads counters that are kept anyway; the hot path pays nothing.
@@ -265,15 +287,17 @@ impl<E: Send + 'static, P: ProducerKind, W: WaitStrategy> Disruptor<E, P, W> {
             Launch {
                 node,
                 name: Arc::clone(&gate.name),
-                cpu: options.cpus.get(index).copied(),
+                pin: options.pins.of_thread(index),
+                cpus: None,
                 make: Box::new(make),
             }
         });
-        let launches: Vec<Launch> = launches.collect();
+        let mut launches: Vec<Launch> = launches.collect();
         if self.ring.control.phase() == Phase::Fresh {
             self.launches.extend(launches);
         } else {
-            let threads = launch(&self.ring.control, launches)
+            let threads = seat_late(&mut launches)
+                .and_then(|()| launch(&self.ring.control, launches))
                 .inspect_err(|_| gates.iter().for_each(|gate| self.ring.control.gates.remove(gate)))?;
             self.threads.extend(threads);
         }
@@ -357,4 +381,17 @@ impl<E: Send + 'static, W: WaitStrategy> Disruptor<E, MultiProducer, W> {
     pub fn producer(&self) -> RingBuffer<E, MultiProducer, W> {
         RingBuffer::new(Arc::clone(&self.ring))
     }
+}
+
+/// What a ring has in memory.
+fn belongings<E, P: ProducerKind, W>(ring: &Ring<E, P, W>) -> Belongings<'_> {
+    let gates = ring.control.gates.snapshot();
+    let gates = gates.iter().map(|gate| addresses(&**gate));
+    let counters = [addresses(ring), addresses(&*ring.control), ring.sequencer.stamps()];
+    Belongings { slots: ring.slots.block(), sequences: counters.into_iter().chain(gates).collect() }
+}
+
+fn addresses<T>(value: &T) -> Range<usize> {
+    let start = ptr::from_ref(value).addr();
+    start..start + size_of::<T>()
 }

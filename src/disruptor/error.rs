@@ -8,6 +8,8 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::failure::Failure;
+use crate::sys::affinity::PinError;
+use crate::sys::memory::MemoryError;
 
 /// Why a disruptor could not be built. Nothing was allocated.
 #[derive(Debug, Error)]
@@ -39,13 +41,15 @@ pub enum BuildError {
         /// The end of all sequences.
         max: u64,
     },
-    /// The allocator refused.
-    #[error("no memory for {slots} slots of {event_bytes} bytes")]
-    OutOfMemory {
+    /// There is no memory for the slots, or not where it is required.
+    #[error("{slots} slots of {event_bytes} bytes: {source}")]
+    Memory {
         /// The number of slots.
         slots: usize,
         /// The size of an event.
         event_bytes: usize,
+        /// The reason.
+        source: MemoryError,
     },
 }
 
@@ -130,13 +134,13 @@ pub enum StartError {
         /// The system's error.
         source: io::Error,
     },
-    /// The thread could not be bound to its CPU.
-    #[error("consumer `{name}` could not be pinned: {source}")]
+    /// The thread cannot be bound to the CPUs that were asked for.
+    #[error("consumer `{name}` cannot be pinned: {source}")]
     Pin {
         /// The consumer's name.
         name: Arc<str>,
-        /// The system's error.
-        source: io::Error,
+        /// The reason.
+        source: PinError,
     },
     /// A handler failed before its first event.
     #[error("a handler failed while starting: {0}")]

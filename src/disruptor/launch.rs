@@ -10,15 +10,18 @@ use super::control::Control;
 use super::error::StartError;
 use super::failure::{Failure, FailureCause, Moment};
 use super::processor::Runner;
-use crate::base::cpu::CpuId;
-use crate::sys::affinity;
+use crate::base::cpu_set::CpuSet;
+use crate::sys::affinity::{self, Pin, PinError};
 
 /// A thread that is to be started.
 pub(crate) struct Launch {
     /// The node of the graph that the thread belongs to.
     pub(crate) node: usize,
     pub(crate) name: Arc<str>,
-    pub(crate) cpu: Option<CpuId>,
+    /// Where the user wants it.
+    pub(crate) pin: Option<Pin>,
+    /// Where it is to run, once that is settled; anywhere if there are none.
+    pub(crate) cpus: Option<CpuSet>,
     /// Makes the consumer, on its thread.
     pub(crate) make: Box<dyn FnOnce() -> Box<dyn Runner> + Send>,
 }
@@ -139,9 +142,11 @@ fn caught<R>(name: &Arc<str>, work: impl FnOnce() -> R) -> Result<R, StartError>
 }
 
 fn come_up(launch: Launch) -> Result<Box<dyn Runner>, StartError> {
-    if let Some(cpu) = launch.cpu {
-        let pinned = affinity::pin_current_thread(cpu);
-        pinned.map_err(|source| StartError::Pin { name: Arc::clone(&launch.name), source })?;
+    if let Some(cpus) = &launch.cpus {
+        affinity::pin_current_thread(cpus).map_err(|source| StartError::Pin {
+            name: Arc::clone(&launch.name),
+            source: PinError::System { cpus: cpus.clone(), source },
+        })?;
     }
     let mut runner = launch.make_runner()?;
     runner.start().map_err(StartError::Handler)?;

@@ -48,6 +48,7 @@ mod debug;
 mod event_count;
 mod gate;
 mod graph;
+mod home;
 mod launch;
 mod linger;
 mod multi;

@@ -79,6 +79,11 @@ impl Sequencer for MultiSequencer {
         }
     }
 
+    fn stamps(&self) -> Range<usize> {
+        let stamps = self.stamps.as_ptr_range();
+        stamps.start.addr()..stamps.end.addr()
+    }
+
     fn local(&self) -> MultiLocal {
         MultiLocal { limit: 0, backoff: Backoff::new() }
     }

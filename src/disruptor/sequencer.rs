@@ -75,6 +75,11 @@ pub(crate) trait Sequencer: Send + Sync + 'static {
     fn suspend(&self, _local: &mut Self::Local) {}
     fn resume(&self, _local: &mut Self::Local) {}
 
+    /// The addresses of what lies apart from the sequencer.
+    fn stamps(&self) -> Range<usize> {
+        0..0
+    }
+
     /// Asks for what publishing `sequence`, some time soon, will write; says whether its slot is free
     /// and worth asking for too.
     fn prefetch(&self, local: &Self::Local, sequence: u64) -> bool;

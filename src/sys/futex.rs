@@ -6,8 +6,8 @@
 
 #![allow(unsafe_code, reason = "the futex system call has no safe wrapper in std")]
 
-use std::sync::atomic::AtomicU32;
-use std::time::Duration;
+#[cfg(target_os = "linux")]
+use std::{sync::atomic::AtomicU32, time::Duration};
 
 /// Sleeps while `word` holds `expected`, for at most `timeout`, or until [`wake_all`].
 ///

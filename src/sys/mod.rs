@@ -8,5 +8,10 @@ pub mod affinity;
 #[cfg(target_os = "linux")]
 pub mod eventfd;
 pub mod futex;
+#[cfg(feature = "hwloc")]
+pub mod hwloc;
 pub mod membarrier;
+pub mod memory;
+pub mod placement;
 pub mod prefetch;
+pub mod topology;

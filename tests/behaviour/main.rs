@@ -5,6 +5,7 @@ mod ending;
 mod failing;
 mod graphs;
 mod joining;
+mod placing;
 mod polling;
 mod producing;
 mod seeing;

@@ -90,14 +90,14 @@ fn run<const WORDS: usize, P: ProducerKind, W: WaitStrategy>(
         let cpu = cpu(lap.cpus.map(|cpus| cpus.consumer));
         let added = if lap.flow.is_sliced {
             let handler = move |events: &[Event<WORDS>], _, _| sink.take_slice(events);
-            let consumer = Consumer::batches(handler).pinned_to(cpu);
+            let consumer = Consumer::batches(handler).pin_each(cpu);
             match lap.batch_sizes() {
                 Some(sizes) => group.then_handle(consumer.observed_by(sizes)),
                 None => group.then_handle(consumer),
             }
         } else {
             let handler = move |event: &Event<WORDS>, _, _| sink.take(event);
-            let consumer = Consumer::reading(handler).pinned_to(cpu);
+            let consumer = Consumer::reading(handler).pin_each(cpu);
             match lap.batch_sizes() {
                 Some(sizes) => group.then_handle(consumer.observed_by(sizes)),
                 None => group.then_handle(consumer),
@@ -138,7 +138,7 @@ fn ping_pong<W: WaitStrategy + Copy>(lap: &PingPong, wait: W) {
     };
     let mut poller = back.new_poller(&[]).expect("the ring is open");
     let other = cpu(lap.cpus.map(|cpus| cpus.consumer));
-    there.handle(Consumer::reading(echo).pinned_to(other)).expect("the ring is open");
+    there.handle(Consumer::reading(echo).pin_each(other)).expect("the ring is open");
     there.start().expect("the thread starts");
     back.start().expect("a poller is enough");
     std::thread::scope(|scope| {
@@ -159,7 +159,7 @@ fn paced<W: WaitStrategy>(lap: &Paced, wait: W) {
     let (mut disruptor, mut producer) = pair(lap.capacity, wait);
     let mut sink = lap.sink();
     let consumer = Consumer::reading(move |due: &u64, _, _| sink.take(*due));
-    disruptor.handle(consumer.pinned_to(cpu(lap.cpus.map(|cpus| cpus.consumer)))).expect("the ring is open");
+    disruptor.handle(consumer.pin_each(cpu(lap.cpus.map(|cpus| cpus.consumer)))).expect("the ring is open");
     disruptor.start().expect("the thread starts");
     lap.drive(move |due| {
         producer.publish_event(|event, _| *event = due).expect("the ring runs");
