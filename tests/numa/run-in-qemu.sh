@@ -25,7 +25,8 @@ if ((${#missing[@]})); then
 fi
 
 # The kernel for virtual machines, unpacked but not installed.
-kernel=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null |
+# The first is Debian's, the second Ubuntu's.
+kernel=$(apt-cache depends linux-image-cloud-amd64 linux-image-virtual 2>/dev/null |
     awk '/Depends:/ && /linux-image/ {print $2; exit}') || true
 [[ -n $kernel ]] || fail 'the package archive has no linux-image-cloud-amd64'
 (cd "$work" && apt-get download "$kernel" >/dev/null 2>&1 && dpkg-deb -x "$kernel"_*.deb kernel)
