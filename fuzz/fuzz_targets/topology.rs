@@ -1,8 +1,8 @@
 //! A machine's description in any shape: it must be refused, or make a machine on which threads can be
 //! placed.
 //!
-//! Run it with `cargo +nightly fuzz run topology tests/topology -- -max_total_time=180`,
-//! which starts from the trees of the tests.
+//! `cargo +nightly fuzz run topology fuzz/corpus/topology tests/topology -- -max_total_time=180` starts from
+//! the trees of the tests; the first folder, which must be there, gets what is found.
 
 #![no_main]
 
