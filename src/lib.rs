@@ -6,7 +6,19 @@
 pub mod base;
 pub mod sys;
 
+pub mod metrics;
+
 pub mod disruptor;
+#[cfg(feature = "http")]
+pub mod engine;
+#[cfg(feature = "http")]
+pub mod node;
+
+#[cfg(feature = "http")]
+pub mod http;
+
+#[cfg(all(feature = "cli", feature = "http"))]
+pub mod cli;
 
 pub use disruptor::{
     BatchHandler, Consumer, Disruptor, DisruptorBuilder, EventHandler, EventHandlerMut, EventPoller,

@@ -3,7 +3,9 @@
 //! Nothing here knows of rings, sockets or files. Start with [`deadline`], which is how every
 //! bounded wait of the crate carries its bound.
 
+pub mod clock;
 pub mod cpu;
 pub mod cpu_set;
 pub mod deadline;
 pub mod rng;
+pub mod ulid;

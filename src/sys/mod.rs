@@ -14,4 +14,8 @@ pub mod membarrier;
 pub mod memory;
 pub mod placement;
 pub mod prefetch;
+#[cfg(unix)]
+pub mod process;
+#[cfg(unix)]
+pub mod signals;
 pub mod topology;

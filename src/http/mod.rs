@@ -1,0 +1,69 @@
+//! Layer 5: a node behind REST, with curl as its first client.
+//!
+//! `server.rs` is the front, which knows sockets and limits and nothing of disruptors; [`Server`] puts the two
+//! together. `routes/` is the interface: one table from which requests are dispatched and `/openapi.json` is made.
+//! Between them stands `app.rs`: who asks, in which form, and what is told when something is wrong. Nothing here
+//! keeps state of its own that outlives a request, but for counters.
+
+mod access;
+mod app;
+mod call;
+mod media;
+mod openapi;
+mod problem;
+mod query;
+mod response;
+mod routes;
+mod server;
+mod stats;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use crate::node::Node;
+
+pub use server::Limits;
+pub use server::head::{Fault, Head};
+
+/// A node's REST interface.
+pub struct Server {
+    front: server::Front,
+}
+
+impl Server {
+    /// Serves a node on a listener, with the limits that its settings give.
+    ///
+    /// Errors: the operating system's.
+    pub fn start(node: Arc<Node>, listener: TcpListener) -> io::Result<Self> {
+        let settings = node.settings();
+        let limits = Limits {
+            connections: settings.number("server.max_connections") as usize,
+            connections_per_address: settings.number("server.max_connections") as usize,
+            lanes: settings.number("server.max_streams") as usize,
+            lanes_per_address: settings.number("server.max_streams") as usize,
+            ..Limits::default()
+        };
+        Self::start_with(node, listener, limits)
+    }
+
+    /// Serves a node on a listener, with limits of the caller's.
+    ///
+    /// Errors: the operating system's.
+    pub fn start_with(node: Arc<Node>, listener: TcpListener, limits: Limits) -> io::Result<Self> {
+        let stats = Arc::new(server::FrontStats::default());
+        let app = Arc::new(app::App::new(node, Arc::clone(&stats), listener.local_addr()?));
+        let wrap: server::Wrap = Arc::new(|socket| Ok(Box::new(socket)));
+        Ok(Self { front: server::Front::start(listener, app, limits, stats, wrap)? })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.front.address()
+    }
+
+    /// Accepts nothing more, finishes the requests that are in flight, and ends.
+    pub fn stop(self) {
+        self.front.stop();
+    }
+}

@@ -1,0 +1,196 @@
+//! Numbers about the node: for Prometheus as text, for people as JSON. Read when they are asked for.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::super::call::Call;
+use super::super::media::Media;
+use super::super::problem::Problem;
+use super::super::response::Response;
+use super::disruptor::numbers;
+use crate::engine::{NamedDisruptor, rfc3339};
+use crate::metrics::{Exposition, Kind};
+use crate::sys::process::usage;
+use std::sync::Arc;
+
+/// The media type of Prometheus's text format.
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// Disruptors that have numbers of their own on the usual page; the others are added up.
+const OWN_SERIES_MAX: usize = 256;
+
+/// As text, or as JSON for who asks for it.
+pub fn page(call: &mut Call<'_>) -> Result<Response, Problem> {
+    match call.wanted(&[Media::Text, Media::Json, Media::Yaml, Media::MessagePack])? {
+        Media::Text => Ok(Response::new(200, PROMETHEUS, exposition(call, OWN_SERIES_MAX))),
+        _ => summary(call),
+    }
+}
+
+/// As text, with numbers for every disruptor.
+pub fn detailed(call: &mut Call<'_>) -> Result<Response, Problem> {
+    call.wanted(&[Media::Text])?;
+    Ok(Response::new(200, PROMETHEUS, exposition(call, usize::MAX)))
+}
+
+/// All disruptors together, as JSON.
+pub fn summary(call: &mut Call<'_>) -> Result<Response, Problem> {
+    let disruptors = call.node().engine().list();
+    let each: Vec<_> = disruptors.iter().map(|disruptor| numbers(disruptor)).collect();
+    let sum = |name: &str| each.iter().filter_map(|numbers| numbers[name].as_u64()).sum::<u64>();
+    let rate: f64 = disruptors.iter().map(|disruptor| disruptor.events_per_second()).sum();
+    let snapshots: Vec<_> = disruptors.iter().map(|disruptor| disruptor.latency().snapshot()).collect();
+    let count: u64 = snapshots.iter().map(|seen| seen.count()).sum();
+    let total: Duration = snapshots.iter().map(|seen| seen.sum()).sum();
+    let average = if count == 0 { 0.0 } else { total.as_nanos() as f64 / 1000.0 / count as f64 };
+    let worst = |share: f64| {
+        let worst = snapshots.iter().map(|seen| seen.quantile(share)).max().unwrap_or_default();
+        worst.as_nanos() as f64 / 1000.0
+    };
+    let body = json!({
+        "total_events_published": sum("total_events_published"),
+        "total_events_processed": sum("total_events_processed"),
+        "events_per_second": rate,
+        "avg_latency_micros": average,
+        "p95_latency_micros": worst(0.95),
+        "p99_latency_micros": worst(0.99),
+        "error_count": sum("error_count"),
+        "disruptors": each,
+        "timestamp": rfc3339(call.node().clock().unix_micros()).to_string(),
+    });
+    Ok(Response::json(200, &body))
+}
+
+fn exposition(call: &Call<'_>, own_max: usize) -> String {
+    let mut page = Exposition::default();
+    page.family("badbatch_build_info", Kind::Gauge, "What is running.");
+    page.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    page.family("badbatch_uptime_seconds", Kind::Gauge, "Since the start.");
+    page.sample(&[], call.node().uptime().as_secs_f64());
+    let mut shown = call.node().engine().list();
+    shown.retain(|disruptor| disruptor.definition().enable_metrics);
+    let rest = shown.split_off(shown.len().min(own_max));
+    disruptors(&mut page, &shown, &rest);
+    requests(&mut page, call);
+    process(&mut page);
+    page.finish()
+}
+
+fn disruptors(page: &mut Exposition, shown: &[Arc<NamedDisruptor>], rest: &[Arc<NamedDisruptor>]) {
+    type Number = fn(&NamedDisruptor) -> u64;
+    let single: [(&'static str, Kind, &str, Number); 3] = [
+        ("badbatch_disruptor_published_events_total", Kind::Counter, "Events accepted.", |one| {
+            one.published()
+        }),
+        ("badbatch_disruptor_ring_capacity_events", Kind::Gauge, "Slots.", |one| {
+            one.definition().buffer_size as u64
+        }),
+        (
+            "badbatch_disruptor_ring_used_events",
+            Kind::Gauge,
+            "Slots that wait for the slowest consumer.",
+            |one| one.used(),
+        ),
+    ];
+    for (name, kind, help, number) in single {
+        page.family(name, kind, help);
+        shown.iter().for_each(|one| page.sample(&[("disruptor", one.name())], number(one)));
+        if !rest.is_empty() {
+            page.sample(&[("disruptor", "_other")], rest.iter().map(|one| number(one)).sum::<u64>());
+        }
+    }
+    page.family("badbatch_disruptor_up", Kind::Gauge, "Whether it takes events.");
+    for one in shown {
+        page.sample(
+            &[("disruptor", one.name())],
+            u8::from(one.lifecycle().0 == crate::engine::Lifecycle::Running),
+        );
+    }
+    page.family(
+        "badbatch_disruptor_publish_rejected_total",
+        Kind::Counter,
+        "Refusals to publish, by reason.",
+    );
+    for one in shown {
+        let rejections = one.rejections();
+        for (reason, count) in [
+            ("ring_full", &rejections.ring_full),
+            ("rate_limited", &rejections.rate_limited),
+            ("invalid_state", &rejections.wrong_state),
+        ] {
+            page.sample(&[("disruptor", one.name()), ("reason", reason)], count.value());
+        }
+    }
+    type SinkNumber = fn(&crate::engine::SinkReport) -> u64;
+    let by_sink: [(&'static str, Kind, &str, SinkNumber); 3] = [
+        ("badbatch_disruptor_consumed_events_total", Kind::Counter, "Events that a sink has had.", |sink| {
+            sink.handled
+        }),
+        (
+            "badbatch_disruptor_handler_errors_total",
+            Kind::Counter,
+            "Attempts of a sink that failed.",
+            |sink| sink.errors,
+        ),
+        (
+            "badbatch_disruptor_consumer_lag_events",
+            Kind::Gauge,
+            "Events that a sink has not let go of.",
+            |sink| sink.lag,
+        ),
+    ];
+    let reports: Vec<_> = shown.iter().map(|one| (one.name(), one.sink_reports())).collect();
+    for (name, kind, help, number) in by_sink {
+        page.family(name, kind, help);
+        for (disruptor, sinks) in &reports {
+            for sink in sinks {
+                page.sample(&[("disruptor", disruptor), ("consumer", &sink.name)], number(sink));
+            }
+        }
+    }
+    let help = "From the producer to the end of the last sink.";
+    page.family("badbatch_disruptor_event_latency_seconds", Kind::Histogram, help);
+    shown.iter().for_each(|one| page.histogram(&[("disruptor", one.name())], &one.latency().snapshot()));
+}
+
+fn requests(page: &mut Exposition, call: &Call<'_>) {
+    page.family("badbatch_http_requests_total", Kind::Counter, "Requests answered.");
+    for (method, route, status, count) in call.app.requests.counts() {
+        let status = status.to_string();
+        page.sample(&[("method", method), ("route", route), ("status", &status)], count);
+    }
+    page.family("badbatch_http_request_duration_seconds", Kind::Histogram, "From the head to the response.");
+    for (method, route, seen) in call.app.requests.durations() {
+        page.histogram(&[("method", method), ("route", route)], &seen);
+    }
+    let front = &call.app.front;
+    page.family("badbatch_http_connections", Kind::Gauge, "Open connections that no thread is busy with.");
+    page.sample(&[], front.connections.value());
+    page.family("badbatch_http_streams", Kind::Gauge, "Requests that have a thread of their own.");
+    page.sample(&[], front.lanes.value());
+    let closed = [
+        ("badbatch_http_connections_accepted_total", "Connections accepted.", &front.accepted),
+        ("badbatch_http_connections_evicted_total", "Connections closed to make room.", &front.evicted),
+        (
+            "badbatch_http_connections_timed_out_total",
+            "Connections closed because they were too slow.",
+            &front.timed_out,
+        ),
+    ];
+    for (name, help, count) in closed {
+        page.family(name, Kind::Counter, help);
+        page.sample(&[], count.value());
+    }
+}
+
+fn process(page: &mut Exposition) {
+    let used = usage();
+    page.family("process_resident_memory_bytes", Kind::Gauge, "Memory that is really there.");
+    page.sample(&[], used.resident_bytes);
+    page.family("process_cpu_seconds_total", Kind::Counter, "Time on CPUs.");
+    page.sample(&[], used.cpu.as_secs_f64());
+    page.family("process_threads", Kind::Gauge, "Threads.");
+    page.sample(&[], used.threads);
+    page.family("process_open_fds", Kind::Gauge, "Open files and sockets.");
+    page.sample(&[], used.open_files);
+}

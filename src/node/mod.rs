@@ -1,0 +1,17 @@
+//! Layer 4: one badbatch process: its configuration, its engine, its keys, what it keeps on disk, its start and end.
+//!
+//! Nothing here knows of HTTP: a face is given a [`Node`] and serves it. Events are volatile; what a node keeps in its
+//! data folder are definitions, keys and the answers that idempotency needs. Start with [`Node`] and [`Settings`].
+
+mod keys;
+mod logs;
+mod process;
+mod settings;
+mod store;
+mod tree;
+
+pub use keys::{AccessKey, Keys, NewKey, Role};
+pub use logs::{LogFormat, Logs};
+pub use process::{Node, StartError, Stopped};
+pub use settings::{Origin, SettingError, Settings};
+pub use store::StoreError;

@@ -1,0 +1,417 @@
+//! A node's start, what it offers while it runs, and its end.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, RwLock};
+use serde_json::json;
+use thiserror::Error;
+
+use super::keys::{Keys, NewKey, Role};
+use super::logs::Logs;
+use super::settings::Settings;
+use super::store::{Kept, Store, StoreError, replace_file};
+use crate::base::clock::Clock;
+use crate::engine::{
+    Author, Defaults, Definition, Engine, EngineError, EngineOptions, Idempotency, Lifecycle, NamedDisruptor,
+};
+
+/// Why a node does not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The data folder is of no use.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A disruptor of the configuration or of the data folder cannot be.
+    #[error("disruptor `{name}`: {source}")]
+    Disruptor {
+        /// Its name.
+        name: String,
+        /// Why not.
+        source: EngineError,
+    },
+    /// The operating system refused something.
+    #[error("{what}: {reason}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// The answer.
+        reason: String,
+    },
+    /// A setting asks for what this program does not have.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// How a node's end went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// By disruptor: events that were acknowledged and that a sink has not had.
+    pub left: Vec<(String, u64)>,
+}
+
+/// One badbatch process.
+pub struct Node {
+    clock: Clock,
+    started: Duration,
+    settings: RwLock<Settings>,
+    engine: Arc<Engine>,
+    keys: Keys,
+    idempotency: Idempotency,
+    store: Option<Arc<Store>>,
+    /// Names of disruptors that would be made at the start, and were deleted.
+    deleted: Mutex<Vec<String>>,
+    is_draining: AtomicBool,
+    on_shutdown: Box<dyn Fn() + Send + Sync>,
+    sampler: Mutex<Option<(Arc<Bell>, JoinHandle<()>)>>,
+    new_key: Option<(String, PathBuf)>,
+    needs_keys: bool,
+}
+
+/// Ends the sampler's pause.
+#[derive(Default)]
+struct Bell {
+    is_rung: Mutex<bool>,
+    changed: Condvar,
+}
+
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+/// The disruptor that is there at the first start.
+const MAIN: &str = "main";
+
+impl Node {
+    /// Starts a node: what the data folder keeps, what the configuration defines, and `main`.
+    ///
+    /// `on_shutdown` is called when a client asks for the end; it must bring about [`Node::stop`].
+    pub fn start(
+        settings: Settings,
+        on_shutdown: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Arc<Self>, StartError> {
+        if settings.is_on("server.cluster_mode") {
+            let message = "server.cluster_mode: this program has no cluster; leave it out";
+            return Err(StartError::Unavailable(message.to_owned()));
+        }
+        let clock = Clock::system();
+        let store = settings.data_dir().map(|folder| Store::open(&folder)).transpose()?.map(Arc::new);
+        let keys = store.as_ref().map_or_else(|| Ok(Keys::default()), |store| store.keys())?;
+        let mut salt = [0; 4];
+        getrandom::fill(&mut salt)
+            .map_err(|error| StartError::System { what: "random numbers", reason: error.to_string() })?;
+        let engine = Engine::new(EngineOptions {
+            clock: clock.clone(),
+            salt: u32::from_le_bytes(salt),
+            files: store.as_ref().map(|store| store.files()),
+            disruptors_max: settings.number("server.max_disruptors") as usize,
+        });
+        let kept = store.as_ref().map_or_else(|| Ok(Vec::new()), |store| store.answers())?;
+        let keeper = store.clone();
+        let idempotency = Idempotency::new(clock.clone(), kept, move |answer| {
+            if let Some(store) = &keeper {
+                store.keep_answer(answer);
+            }
+        });
+        if let Some(store) = &store {
+            store.replace_answers(&idempotency.remembered())?;
+        }
+        let now = clock.unix_micros();
+        let needs_keys = needs_keys(&settings);
+        for text in settings.texts("auth.api_keys") {
+            keys.add(&text, "from the configuration", now);
+        }
+        let new_key =
+            if needs_keys && keys.is_empty() { Some(first_key(&keys, &settings, now)?) } else { None };
+        if let (Some(store), Some(_)) = (&store, &new_key) {
+            store.keep_keys(&keys)?;
+        }
+        let (kept, deleted) =
+            store.as_ref().map_or_else(|| Ok(Default::default()), |store| store.disruptors())?;
+        let node = Arc::new(Self {
+            started: clock.monotonic(),
+            clock,
+            engine,
+            keys,
+            idempotency,
+            store,
+            deleted: Mutex::new(deleted),
+            is_draining: AtomicBool::new(false),
+            on_shutdown: Box::new(on_shutdown),
+            sampler: Mutex::new(None),
+            new_key,
+            needs_keys,
+            settings: RwLock::new(settings),
+        });
+        node.make_disruptors(kept)?;
+        node.start_sampler()?;
+        Ok(node)
+    }
+
+    fn make_disruptors(&self, kept: Vec<Kept>) -> Result<(), StartError> {
+        let settings = self.settings();
+        let mut wanted: Vec<(Definition, bool)> =
+            kept.into_iter().map(|kept| (kept.definition, kept.starts)).collect();
+        let is_new =
+            |name: &str, wanted: &[(Definition, bool)]| wanted.iter().all(|(known, _)| known.name != name);
+        for definition in settings.definitions() {
+            // What the file says goes before what was made when it said something else.
+            wanted.retain(|(known, _)| known.name != definition.name);
+            wanted.push((definition.clone(), true));
+        }
+        let was_deleted = self.deleted.lock().iter().any(|name| name == MAIN);
+        if settings.is_on("server.main") && !was_deleted && is_new(MAIN, &wanted) {
+            let main = json!({"name": MAIN, "producer_type": "multi", "buffer_size": 1024});
+            let main = Definition::from_json(&main, None, &Defaults::default())
+                .expect("our own definition is right");
+            wanted.push((main, true));
+        }
+        for (definition, starts) in wanted {
+            let name = definition.name.clone();
+            let made = self
+                .engine
+                .create(definition, Author::Operator)
+                .and_then(|(disruptor, _)| if starts { disruptor.start() } else { Ok(()) });
+            made.map_err(|source| StartError::Disruptor { name, source })?;
+        }
+        Ok(())
+    }
+
+    fn start_sampler(self: &Arc<Self>) -> Result<(), StartError> {
+        let bell = Arc::new(Bell::default());
+        let (engine, own) = (Arc::clone(&self.engine), Arc::clone(&bell));
+        let sample = move || {
+            let mut is_rung = own.is_rung.lock();
+            while !*is_rung {
+                engine.list().iter().for_each(|disruptor| disruptor.sample());
+                own.changed.wait_for(&mut is_rung, SAMPLE_EVERY);
+            }
+        };
+        let thread = thread::Builder::new().name("sampler".to_owned()).spawn(sample);
+        let thread =
+            thread.map_err(|error| StartError::System { what: "thread", reason: error.to_string() })?;
+        *self.sampler.lock() = Some((bell, thread));
+        Ok(())
+    }
+
+    /// Drains every disruptor and ends. Events that are left after the time are told, not lost silently.
+    pub fn stop(&self) -> Stopped {
+        self.begin_drain();
+        if let Some((bell, thread)) = self.sampler.lock().take() {
+            *bell.is_rung.lock() = true;
+            bell.changed.notify_all();
+            // It does nothing that could panic but by our own fault, which has been printed.
+            let _ended = thread.join();
+        }
+        let timeout = self.settings.read().drain_timeout();
+        Stopped { left: self.engine.shut_down(timeout) }
+    }
+
+    /// Makes the node say that it is not ready any more.
+    pub fn begin_drain(&self) {
+        // Relaxed: it is told to clients, and nothing depends on when they hear of it.
+        self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the node is about to end.
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// Asks whoever runs the node to end it.
+    pub fn request_shutdown(&self) {
+        self.begin_drain();
+        (self.on_shutdown)();
+    }
+
+    /// The named disruptors.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// The access keys.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Whether clients must show a key.
+    pub fn needs_keys(&self) -> bool {
+        self.needs_keys
+    }
+
+    /// The key that was made at this start because there was none, and the file that it is in.
+    pub fn new_key(&self) -> Option<(&str, &PathBuf)> {
+        self.new_key.as_ref().map(|(text, path)| (text.as_str(), path))
+    }
+
+    /// The answers to requests that may come twice.
+    pub fn idempotency(&self) -> &Idempotency {
+        &self.idempotency
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// How long the node has run.
+    pub fn uptime(&self) -> Duration {
+        self.clock.monotonic().saturating_sub(self.started)
+    }
+
+    /// The settings as they are now.
+    pub fn settings(&self) -> Settings {
+        self.settings.read().clone()
+    }
+
+    /// Pages of these origins may use the node.
+    pub fn cors_origins(&self) -> Vec<String> {
+        self.settings.read().texts("server.cors_origins")
+    }
+
+    /// What each client may ask per second; 0 for no limit.
+    pub fn requests_per_second(&self) -> u64 {
+        self.settings.read().number("server.requests_per_second")
+    }
+
+    /// Changes settings while the node runs.
+    ///
+    /// Errors: as [`Settings::change`].
+    pub fn change_settings(&self, changes: &serde_json::Value) -> Result<(), Vec<crate::engine::FieldError>> {
+        let mut settings = self.settings.write();
+        settings.change(changes, &super::settings::Origin::Api)?;
+        Logs::set_level(settings.text("logging.level").unwrap_or_default());
+        Ok(())
+    }
+
+    /// Takes what is live of new settings, makes disruptors that are newly defined, and tells which keys wait for a
+    /// restart.
+    ///
+    /// Errors: a new disruptor cannot be; the settings are taken all the same.
+    pub fn reload(&self, new: &Settings) -> Result<Vec<&'static str>, StartError> {
+        let waiting = {
+            let mut settings = self.settings.write();
+            let waiting = settings.reload(new);
+            Logs::set_level(settings.text("logging.level").unwrap_or_default());
+            waiting
+        };
+        for definition in new.definitions() {
+            let name = definition.name.clone();
+            let known = self.engine.find(&name);
+            if known.is_ok_and(|known| known.definition() != definition) {
+                log::warn!(target: "node", disruptor = name.as_str(); "the definition changed; it waits for a restart");
+                continue;
+            }
+            let made = self.engine.create(definition.clone(), Author::Operator);
+            let made = made.and_then(|(disruptor, is_new)| if is_new { disruptor.start() } else { Ok(()) });
+            made.map_err(|source| StartError::Disruptor { name, source })?;
+        }
+        Ok(waiting)
+    }
+
+    /// Makes a disruptor for a client, starts it if it is to, and keeps it for the next start. The second value tells
+    /// whether it is new.
+    ///
+    /// Errors: as [`Engine::create`] and [`NamedDisruptor::start`].
+    pub fn create(
+        &self,
+        definition: Definition,
+        starts: bool,
+    ) -> Result<(Arc<NamedDisruptor>, bool), EngineError> {
+        let (disruptor, is_new) = self.engine.create(definition, Author::Client)?;
+        if is_new {
+            if starts {
+                if let Err(error) = disruptor.start() {
+                    self.engine.delete(&disruptor, Duration::ZERO)?;
+                    return Err(error);
+                }
+            }
+            self.deleted.lock().retain(|name| name != disruptor.name());
+            self.keep_disruptors();
+        }
+        Ok((disruptor, is_new))
+    }
+
+    /// Drains a disruptor, deletes it, and sees to it that it stays deleted.
+    ///
+    /// Errors: as [`Engine::delete`].
+    pub fn delete(&self, disruptor: &NamedDisruptor, timeout: Duration) -> Result<(), EngineError> {
+        self.engine.delete(disruptor, timeout)?;
+        let mut deleted = self.deleted.lock();
+        if disruptor.name() == MAIN && !deleted.iter().any(|name| name == MAIN) {
+            deleted.push(MAIN.to_owned());
+        }
+        drop(deleted);
+        self.keep_disruptors();
+        Ok(())
+    }
+
+    /// Keeps what disruptors there are, and which of them run.
+    pub fn keep_disruptors(&self) {
+        let Some(store) = &self.store else { return };
+        let defined: Vec<String> =
+            self.settings.read().definitions().iter().map(|definition| definition.name.clone()).collect();
+        let deleted = self.deleted.lock();
+        let list = self.engine.list();
+        let kept = list.iter().filter(|disruptor| !defined.iter().any(|name| name == disruptor.name()));
+        let kept = kept.map(|disruptor| Kept {
+            definition: disruptor.definition().clone(),
+            starts: matches!(
+                disruptor.lifecycle().0,
+                Lifecycle::Running | Lifecycle::Paused | Lifecycle::Failed
+            ),
+        });
+        if let Err(error) = store.keep_disruptors(&kept.collect::<Vec<_>>(), &deleted) {
+            log::error!(target: "node", "disruptors are not kept for the next start: {error}");
+        }
+    }
+
+    /// Keeps the keys for the next start.
+    ///
+    /// Errors: the data folder does not take them.
+    pub fn keep_keys(&self) -> Result<(), StoreError> {
+        self.store.as_ref().map_or(Ok(()), |store| store.keep_keys(&self.keys))
+    }
+}
+
+/// Clients on the same machine need none unless it is asked for; all others do unless it is waived.
+fn needs_keys(settings: &Settings) -> bool {
+    match settings.text("auth.enabled") {
+        Some("true") => true,
+        Some("false") => false,
+        _ => !is_loopback(settings.bind_addr().ip()) && !settings.is_on("server.insecure"),
+    }
+}
+
+fn is_loopback(address: IpAddr) -> bool {
+    address.is_loopback()
+}
+
+/// A key for the operator, printed once and kept where only they can read it.
+fn first_key(keys: &Keys, settings: &Settings, now: u64) -> Result<(String, PathBuf), StartError> {
+    let system = |reason: String| StartError::System { what: "first key", reason };
+    let folder = settings
+        .data_dir()
+        .or_else(config_folder)
+        .ok_or_else(|| system("there is no folder for it; give --data-dir, or set HOME".to_owned()))?;
+    let new = NewKey { name: "first".to_owned(), role: Role::Admin, scope: None, expires_in: None };
+    let (_, text) = keys.create(new, now).map_err(|error| system(error.to_string()))?;
+    let path = folder.join("admin.key");
+    let written =
+        std::fs::create_dir_all(&folder).and_then(|()| replace_file(&path, format!("{text}\n").as_bytes()));
+    written.map_err(|error| system(format!("{}: {error}", path.display())))?;
+    Ok((text, path))
+}
+
+/// Where programs of this user keep their configuration.
+fn config_folder() -> Option<PathBuf> {
+    let own = std::env::var_os("XDG_CONFIG_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let home = || {
+        std::env::var_os("HOME")
+            .filter(|path| !path.is_empty())
+            .map(|home| PathBuf::from(home).join(".config"))
+    };
+    own.or_else(home).map(|folder| folder.join("badbatch"))
+}
