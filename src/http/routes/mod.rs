@@ -118,17 +118,13 @@ pub enum Found {
 /// Looks a path up. HEAD is understood wherever GET is.
 pub fn find(method: &str, path: &str) -> Found {
     let method = if method == "HEAD" { "GET" } else { method };
-    let mut methods = Vec::new();
-    for (place, route) in ROUTES.iter().enumerate() {
-        let Some(parts) = parts(route.path, path) else { continue };
-        if route.method == method {
-            return Found::Route(place, parts.into_iter().map(str::to_owned).collect());
-        }
-        methods.push(route.method);
+    let fitting = ROUTES.iter().find_map(|route| Some((route.path, parts(route.path, path)?)));
+    let Some((template, parts)) = fitting else { return Found::Nothing };
+    let here = || ROUTES.iter().enumerate().filter(|(_, route)| route.path == template);
+    if let Some((place, _)) = here().find(|(_, route)| route.method == method) {
+        return Found::Route(place, parts.into_iter().map(str::to_owned).collect());
     }
-    if methods.is_empty() {
-        return Found::Nothing;
-    }
+    let mut methods: Vec<_> = here().map(|(_, route)| route.method).collect();
     if methods.contains(&"GET") {
         methods.push("HEAD");
     }

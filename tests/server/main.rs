@@ -1,0 +1,13 @@
+//! The server through real sockets: each endpoint, each error, each form, and what lies between them.
+
+mod access;
+mod engine;
+mod events;
+mod forms;
+mod front;
+mod openapi;
+mod program;
+mod rows;
+mod streams;
+mod support;
+mod tiny_http_alone;

@@ -1,0 +1,257 @@
+//! The program itself: what it prints, how it ends, and every shell block of the documents.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::support::{Client, Folder};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_badbatch");
+
+/// A server as a process of its own, which ends with the test.
+struct Process {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    greeting: String,
+}
+
+impl Process {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(PROGRAM)
+            .arg("server")
+            .args(arguments)
+            .env_remove("BADBATCH_CONFIG")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut out = BufReader::new(child.stdout.take().expect("its output is piped"));
+        let mut greeting = String::new();
+        while !greeting.contains("Ctrl-C") {
+            let read = out.read_line(&mut greeting).expect("it greets");
+            if read == 0 {
+                let mut error = String::new();
+                let _read = child.stderr.take().map(|mut pipe| pipe.read_to_string(&mut error));
+                panic!("it ended: {greeting}{error}");
+            }
+        }
+        Self { child, out, greeting }
+    }
+
+    fn address(&self) -> std::net::SocketAddr {
+        let (_, rest) = self.greeting.split_once("API      http://").expect("it tells its address");
+        rest.split('/').next().and_then(|address| address.parse().ok()).expect("it is an address")
+    }
+
+    fn client(&self) -> Client {
+        Client::new(self.address())
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(sent.expect("there is a kill").success());
+    }
+
+    /// Waits for the end, and returns the status with what was said on the way.
+    fn end(mut self) -> (Option<i32>, String, String) {
+        let (mut out, mut error) = (String::new(), String::new());
+        let mut pipe = self.child.stderr.take().expect("its errors are piped");
+        pipe.read_to_string(&mut error).expect("it is text");
+        self.out.read_to_string(&mut out).expect("it is text");
+        (self.child.wait().expect("it ends").code(), out, error)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _killed = self.child.kill();
+        let _waited = self.child.wait();
+    }
+}
+
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(PROGRAM).args(arguments).output().expect("it runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it is text");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn the_greeting_s_commands_work_as_they_are() {
+    let server = Process::start(&["--bind", "127.0.0.1:0"]);
+    assert!(server.greeting.contains("main  running  ring 1024"), "{}", server.greeting);
+    let commands: Vec<_> =
+        server.greeting.lines().filter(|line| line.trim_start().starts_with("curl")).collect();
+    assert_eq!(commands.len(), 2, "{}", server.greeting);
+    let publish =
+        Command::new("sh").args(["-c", &format!("{} -sS", commands[0])]).output().expect("there is a shell");
+    let answer: Value = serde_json::from_slice(&publish.stdout).expect("it answers JSON");
+    assert_eq!(answer["sequence"], 0);
+    // Following does not end by itself.
+    let tail = format!("{} -sS --max-time 10 | head -n 4", commands[1]);
+    let tail = Command::new("sh").args(["-c", &tail]).output().expect("there is a shell");
+    assert!(String::from_utf8_lossy(&tail.stdout).contains("Hello, World!"), "{tail:?}");
+}
+
+#[test]
+fn each_signal_does_its_own() {
+    for name in ["TERM", "INT"] {
+        let server = Process::start(&["--bind", "127.0.0.1:0", "--log", "json"]);
+        assert_eq!(server.client().post("/api/v1/disruptor/main/events", "1").status, 201);
+        server.signal(name);
+        let (code, _, errors) = server.end();
+        assert_eq!(code, Some(0), "{errors}");
+        let lines: Vec<Value> =
+            errors.lines().map(|line| serde_json::from_str(line).expect("it is JSON")).collect();
+        assert!(lines.iter().any(|line| line["message"] == "ended"), "{errors}");
+    }
+    let folder = Folder::new();
+    let config = folder.0.join("config.yaml");
+    fs::write(&config, "server: {bind_addr: '127.0.0.1:0', drain_timeout: 1s}\n").expect("it is written");
+    let path = config.to_str().expect("it is text").to_owned();
+    let mut server = Process::start(&["--config", &path, "--log", "text"]);
+    let new = "server: {bind_addr: '127.0.0.1:1', drain_timeout: 2s}\ndisruptors: [{name: later}]\n";
+    fs::write(&config, new).expect("it is written");
+    server.signal("HUP");
+    let mut errors = BufReader::new(server.child.stderr.take().expect("its errors are piped"));
+    let mut line = String::new();
+    errors.read_line(&mut line).expect("it tells");
+    assert!(line.contains("settings read again") && line.contains("server.bind_addr"), "{line}");
+    assert_eq!(server.client().get("/api/v1/disruptor/later").status, 200);
+    fs::write(&config, "server: {drain_timeot: 2s}\n").expect("it is written");
+    server.signal("HUP");
+    line.clear();
+    errors.read_line(&mut line).expect("it tells");
+    assert!(line.contains("not read again") && line.contains("did you mean `drain_timeout`?"), "{line}");
+    assert_eq!(server.client().get("/health").status, 200);
+}
+
+#[test]
+fn a_server_that_is_asked_to_end_by_a_client_ends() {
+    let server = Process::start(&["--bind", "127.0.0.1:0"]);
+    assert_eq!(server.client().post("/api/v1/server/shutdown", "").status, 202);
+    assert_eq!(server.end().0, Some(0));
+}
+
+#[test]
+fn events_that_nobody_took_are_told_at_the_end() {
+    let folder = Folder::new();
+    let config = folder.0.join("config.json");
+    let text = r#"{"server": {"bind_addr": "127.0.0.1:0", "drain_timeout": "100ms"},
+        "disruptors": [{"name": "stuck", "sinks": [{"kind": "webhook", "url": "http://127.0.0.1:9/"}]}]}"#;
+    fs::write(&config, text).expect("it is written");
+    let server = Process::start(&["-c", config.to_str().expect("it is text"), "--log", "json"]);
+    assert_eq!(server.client().post("/api/v1/disruptor/stuck/events", "1").status, 201);
+    server.signal("TERM");
+    let (code, _, errors) = server.end();
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("\"events were not handed on\"") && errors.contains("\"events\":1"), "{errors}");
+}
+
+#[test]
+fn beyond_this_machine_a_key_is_made_and_shown_once() {
+    let folder = Folder::new();
+    let data = folder.0.to_str().expect("it is text");
+    let server = Process::start(&["--bind", "0.0.0.0:0", "--data-dir", data]);
+    let key = server
+        .greeting
+        .lines()
+        .map(str::trim)
+        .find(|line| line.starts_with("bb_"))
+        .expect("it shows a key")
+        .to_owned();
+    let mut client = server.client();
+    assert_eq!(client.get("/api/v1/disruptor").status, 401);
+    assert_eq!(client.ask("GET", "/api/v1/disruptor", &[("X-API-Key", &key)], b"").status, 200);
+    let file = folder.0.join("admin.key");
+    assert_eq!(fs::read_to_string(&file).expect("it is kept").trim(), key);
+    use std::os::unix::fs::PermissionsExt;
+    assert_eq!(fs::metadata(&file).expect("it is kept").permissions().mode() & 0o777, 0o600);
+    server.signal("TERM");
+    let (code, out, errors) = server.end();
+    assert!(code == Some(0) && !out.contains(&key) && !errors.contains(&key));
+    // The next start knows it, and shows it no more.
+    let server = Process::start(&["--bind", "0.0.0.0:0", "--data-dir", data]);
+    assert!(!server.greeting.contains(&key) && !server.greeting.contains("bb_"), "{}", server.greeting);
+    assert_eq!(server.client().ask("GET", "/api/v1/disruptor", &[("X-API-Key", &key)], b"").status, 200);
+    let open = Process::start(&["--bind", "0.0.0.0:0", "--insecure"]);
+    assert!(open.greeting.contains("OFF: anybody") && open.client().get("/api/v1/disruptor").status == 200);
+}
+
+#[test]
+fn wrong_commands_are_told_in_a_line() {
+    let check = |arguments: &[&str], code: i32, said: &str| {
+        let (status, out, errors) = run(arguments);
+        assert_eq!(status, Some(code), "{arguments:?}: {out}{errors}");
+        assert!(format!("{out}{errors}").contains(said), "{arguments:?}: {out}{errors}");
+    };
+    let folder = Folder::new();
+    let config = folder.0.join("c.yaml");
+    fs::write(&config, "server:\n  bind_adr: x\n").expect("it is written");
+    let path = config.to_str().expect("it is text");
+    check(&["--version"], 0, concat!("badbatch ", env!("CARGO_PKG_VERSION")));
+    check(&["--help"], 0, "server");
+    check(&["server", "--help"], 0, "--data-dir");
+    check(&[], 2, "badbatch server");
+    check(&["serve"], 2, "serve");
+    check(&["server", "--bnd", "x"], 2, "--bnd");
+    check(
+        &["server", "--bind", "here"],
+        2,
+        "error: --bind: server.bind_addr: \"here\" is not an address such as 127.0.0.1:8080",
+    );
+    check(&["server", "-c", "/nothing"], 2, "cannot read the configuration /nothing");
+    check(
+        &["server", "-c", path],
+        2,
+        "c.yaml: line 2: `server.bind_adr` is not a known key; did you mean `bind_addr`?",
+    );
+    check(&["server", "--data-dir", "/proc/nothing"], 1, "/proc/nothing");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    check(&["server", "--bind", &address], 1, "is in use by another program; take another port");
+}
+
+/// Shell blocks that are marked `sh server` are typed one after another at a server of their page.
+#[test]
+fn every_shell_block_of_the_documents_works() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let mut pages = vec![format!("{root}/README.md")];
+    let docs = fs::read_dir(format!("{root}/docs")).expect("there are documents");
+    pages.extend(
+        docs.map(|page| page.expect("it is there").path().display().to_string())
+            .filter(|page| page.ends_with(".md")),
+    );
+    let mut blocks = 0;
+    for page in pages {
+        let text = fs::read_to_string(&page).expect("it can be read");
+        let found: Vec<&str> =
+            text.split("```sh server\n").skip(1).filter_map(|rest| rest.split("\n```").next()).collect();
+        if found.is_empty() {
+            continue;
+        }
+        let folder = Folder::new();
+        let data = folder.0.join("data");
+        let server =
+            Process::start(&["--bind", "127.0.0.1:0", "--data-dir", data.to_str().expect("it is text")]);
+        for block in found {
+            blocks += 1;
+            // Documents say where a server usually is, and follow without an end.
+            let block = block
+                .replace("localhost:8080", &server.address().to_string())
+                .replace("curl ", "curl -sS --fail-with-body --max-time 3 ");
+            let done =
+                Command::new("bash").args(["-euo", "pipefail", "-c", &block]).current_dir(&folder.0).output();
+            let done = done.expect("there is a shell");
+            let timed_out = done.status.code() == Some(28) && block.contains("stream");
+            let shown = format!(
+                "{page}:\n{block}\n{}{}",
+                String::from_utf8_lossy(&done.stdout),
+                String::from_utf8_lossy(&done.stderr)
+            );
+            assert!(done.status.success() || timed_out, "{shown}");
+        }
+    }
+    assert!(blocks >= 3, "{blocks}");
+}
