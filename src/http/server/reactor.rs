@@ -213,19 +213,16 @@ impl Reactor {
         }
     }
 
-    /// Closes the connection that has waited longest for a request, of an address if one is given; false if none waits.
+    /// Closes the connection that has waited longest, of an address if one is given: first one without a request,
+    /// then one whose client is slow with it. False if there is none.
     fn evict(&mut self, of: Option<IpAddr>) -> bool {
-        let waits = |connection: &Connection| {
-            matches!(connection.waiting(), Waiting::Request | Waiting::RestOfHead)
-                && of.is_none_or(|address| connection.peer.ip() == address)
-        };
-        let waiting = self.connections.iter().enumerate().filter_map(|(place, connection)| {
-            connection
-                .as_ref()
-                .filter(|connection| waits(connection))
-                .map(|connection| (connection.since, place))
+        let candidates = self.connections.iter().enumerate().filter_map(|(place, connection)| {
+            let connection = connection.as_ref()?;
+            let has_request = matches!(connection.waiting(), Waiting::Body | Waiting::Client);
+            let is_meant = of.is_none_or(|address| connection.peer.ip() == address);
+            is_meant.then_some((has_request, connection.since, place))
         });
-        let Some((_, place)) = waiting.min() else { return false };
+        let Some((_, _, place)) = candidates.min() else { return false };
         self.shared.stats.evicted.increment();
         self.remove(place).is_some()
     }
