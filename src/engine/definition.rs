@@ -43,7 +43,7 @@ pub struct Definition {
 /// A built-in consumer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SinkDefinition {
-    /// Unique among the disruptor's sinks; the kind, if it was not given.
+    /// Unique among the disruptor's sinks; the kind, and perhaps a number, if it was not given.
     pub name: String,
     /// The sinks that must have had an event before this one gets it.
     pub after: Vec<String>,
@@ -305,10 +305,19 @@ fn sinks(list: &[Value], errors: &mut Vec<FieldError>) -> Vec<SinkDefinition> {
     let mut sinks = Vec::new();
     for (place, value) in list.iter().enumerate() {
         let mut fields = Fields::of(value, format!("sinks[{place}]"));
-        let Some(sink) = sink(&mut fields) else {
+        let is_named = value.get("name").is_some_and(|name| !name.is_null());
+        let Some(mut sink) = sink(&mut fields) else {
             errors.append(&mut fields.errors);
             continue;
         };
+        if !is_named {
+            // log, log-2, log-3
+            let word = sink.kind.word();
+            let numbered = (2..).map(|number| format!("{word}-{number}"));
+            let free = |name: &String| !names.contains(name);
+            sink.name =
+                std::iter::once(word.to_owned()).chain(numbered).find(free).expect("numbers do not end");
+        }
         if !names.insert(sink.name.clone()) {
             fields.refuse("name", format!("two sinks are called `{}`", sink.name));
         }
@@ -462,7 +471,7 @@ mod tests {
             "sinks[0].after: no sink further up is called `x`",
         );
         check(
-            json!({"name": "a", "sinks": [{"kind": "log"}, {"kind": "log"}]}),
+            json!({"name": "a", "sinks": [{"kind": "log"}, {"kind": "count", "name": "log"}]}),
             "sinks[1].name: two sinks are called `log`",
         );
         check(

@@ -57,9 +57,10 @@ pub struct Draft<'a> {
 /// The largest payload in bytes.
 pub const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 const METADATA_PAIRS_MAX: usize = 64;
-const METADATA_NAME_BYTES_MAX: usize = 128;
-const METADATA_VALUE_BYTES_MAX: usize = 4096;
-const CORRELATION_ID_BYTES_MAX: usize = 256;
+// In characters, as schemas count them.
+const METADATA_NAME_MAX: usize = 128;
+const METADATA_VALUE_MAX: usize = 4096;
+const CORRELATION_ID_MAX: usize = 256;
 
 impl<'a> Draft<'a> {
     /// A payload and nothing else, unchecked.
@@ -72,32 +73,6 @@ impl<'a> Draft<'a> {
     /// Errors: by field, what is wrong, with the limit.
     pub fn check(&self) -> Result<(), FieldError> {
         self.check_limits()?;
-        self.check_payload()
-    }
-
-    /// The part of [`check`](Self::check) that does not look into the payload.
-    ///
-    /// Errors: by field, what is too long.
-    pub fn check_limits(&self) -> Result<(), FieldError> {
-        let at_most = |field: &str, what: &str, count: usize, max: usize| match count {
-            count if count <= max => Ok(()),
-            count => Err(FieldError::new(field, format!("{what} {count}, at most {max} are allowed"))),
-        };
-        at_most("data", "bytes of payload:", self.payload.len(), PAYLOAD_BYTES_MAX)?;
-        at_most("metadata", "pairs:", self.metadata.len(), METADATA_PAIRS_MAX)?;
-        for (name, value) in &self.metadata {
-            if name.is_empty() {
-                return Err(FieldError::new("metadata", "a name is empty"));
-            }
-            at_most("metadata", "bytes in a name:", name.len(), METADATA_NAME_BYTES_MAX)?;
-            at_most("metadata", "bytes in a value:", value.len(), METADATA_VALUE_BYTES_MAX)?;
-        }
-        let correlation = self.correlation_id.as_deref().unwrap_or_default();
-        at_most("correlation_id", "bytes:", correlation.len(), CORRELATION_ID_BYTES_MAX)
-    }
-
-    /// The other part: whether the payload is what it is said to be.
-    pub(super) fn check_payload(&self) -> Result<(), FieldError> {
         match self.content_type {
             ContentType::Bytes => Ok(()),
             ContentType::Text => match str::from_utf8(&self.payload) {
@@ -111,6 +86,28 @@ impl<'a> Draft<'a> {
                 Err(error) => Err(FieldError::new("data", format!("the payload is not JSON: {error}"))),
             },
         }
+    }
+
+    /// The part of [`check`](Self::check) that does not look into the payload.
+    ///
+    /// Errors: by field, what is too long.
+    pub fn check_limits(&self) -> Result<(), FieldError> {
+        let at_most = |field: &str, what: &str, count: usize, max: usize| match count {
+            count if count <= max => Ok(()),
+            count => Err(FieldError::new(field, format!("{what} {count}, at most {max} are allowed"))),
+        };
+        let length = |text: &str| text.chars().count();
+        at_most("data", "bytes of payload:", self.payload.len(), PAYLOAD_BYTES_MAX)?;
+        at_most("metadata", "pairs:", self.metadata.len(), METADATA_PAIRS_MAX)?;
+        for (name, value) in &self.metadata {
+            if name.is_empty() {
+                return Err(FieldError::new("metadata", "a name is empty"));
+            }
+            at_most("metadata", "characters in a name:", length(name), METADATA_NAME_MAX)?;
+            at_most("metadata", "characters in a value:", length(value), METADATA_VALUE_MAX)?;
+        }
+        let correlation = self.correlation_id.as_deref().unwrap_or_default();
+        at_most("correlation_id", "characters:", length(correlation), CORRELATION_ID_MAX)
     }
 }
 
@@ -290,6 +287,6 @@ mod tests {
         draft.metadata = vec![("a".into(), "x".into()); 65];
         check(draft.clone(), "pairs: 65, at most 64");
         draft.metadata = vec![("a".into(), "x".repeat(4097).into())];
-        check(draft, "bytes in a value: 4097");
+        check(draft, "characters in a value: 4097");
     }
 }

@@ -44,6 +44,13 @@ pub fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         .map(|(_, name)| name)
 }
 
+/// A whole number. JSON has one kind of number, and some clients write whole ones as 5.0.
+pub fn whole_number(value: &Value) -> Option<u64> {
+    let whole =
+        |number: f64| (number.fract() == 0.0 && (0.0..9e15).contains(&number)).then_some(number as u64);
+    value.as_u64().or_else(|| value.as_f64().and_then(whole))
+}
+
 /// An object that is being read. What is wrong gathers in `errors`, so that all of it is told at once.
 #[derive(Debug)]
 pub struct Fields<'v> {
@@ -89,7 +96,7 @@ impl<'v> Fields<'v> {
     /// JavaScript cannot hold.
     pub fn integer(&mut self, name: &'static str, least: u64, most: u64) -> Option<u64> {
         let value = self.value(name)?;
-        let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
+        let number = whole_number(value).or_else(|| value.as_str()?.parse().ok());
         let number = number.filter(|number| (least..=most).contains(number));
         number.or_else(|| self.wrong(name, value, &format!("a whole number from {least} to {most}")))
     }
@@ -97,7 +104,7 @@ impl<'v> Fields<'v> {
     /// A span of time: a number of milliseconds, or a text such as `5s`.
     pub fn duration(&mut self, name: &'static str) -> Option<std::time::Duration> {
         let value = self.value(name)?;
-        let millis = value.as_u64().map(std::time::Duration::from_millis);
+        let millis = whole_number(value).map(std::time::Duration::from_millis);
         let span = millis.or_else(|| humantime::parse_duration(value.as_str()?).ok());
         span.or_else(|| self.wrong(name, value, "a number of milliseconds or a text such as \"5s\""))
     }

@@ -19,11 +19,11 @@ mod sink;
 mod subscription;
 mod window;
 
-pub use definition::{Defaults, Definition, ProducerType, SinkDefinition, SinkKind, check_size};
+pub use definition::{Defaults, Definition, ProducerType, SinkDefinition, SinkKind, check_name, check_size};
 pub(crate) use definition::{PRODUCER_TYPES, WAIT_STRATEGIES, word};
 pub use error::EngineError;
 pub use event::{ContentType, Draft, Event, PAYLOAD_BYTES_MAX};
-pub use fields::{FieldError, Fields, nearest};
+pub use fields::{FieldError, Fields, nearest, whole_number};
 pub use idempotency::{Answer, Attempt, Idempotency, Remembered, Ticket};
 pub use named::{Lifecycle, NamedDisruptor, Published, Rejections, SinkReport};
 pub use publish_json::{rfc3339, write_event, write_json_string};

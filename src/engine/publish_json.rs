@@ -7,13 +7,19 @@ use std::str;
 use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::event::{ContentType, Draft, Event};
 use super::fields::FieldError;
+
+/// Takes what other encoders write, and writes what all decoders take.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
 
 impl<'a> Draft<'a> {
     /// Reads what a producer sends as JSON. An object that has `data` or `data_base64`, and besides them nothing but
@@ -120,18 +126,18 @@ impl<'a> Members<'a> {
                 let Name(text) = required(data.expect("one of both is there"), "data_base64", "a text")?;
                 let bytes = BASE64.decode(text.as_bytes());
                 let bytes = bytes.map_err(|error| FieldError::new("data_base64", error.to_string()))?;
-                (kind.unwrap_or(ContentType::Bytes), Cow::Owned(bytes))
+                if let Some(kind) = kind.filter(|kind| *kind != ContentType::Bytes) {
+                    let message = format!("holds application/octet-stream, not {}", kind.name());
+                    return Err(FieldError::new("data_base64", message).hint("send text and JSON as data"));
+                }
+                (ContentType::Bytes, Cow::Owned(bytes))
             }
         };
         let metadata: Option<Pairs<'a>> = optional(self.metadata, "metadata", "an object of texts")?;
         let correlation_id =
             optional(self.correlation_id, "correlation_id", "a text")?.map(|Name(text)| text);
-        let draft = Draft { content_type, payload, metadata: metadata.unwrap_or_default().0, correlation_id };
-        // The other payloads have been checked as a part of the whole text.
-        if self.data_base64.is_some() {
-            draft.check_payload()?;
-        }
-        Ok(draft)
+        // The payload has been checked as a part of the whole text.
+        Ok(Draft { content_type, payload, metadata: metadata.unwrap_or_default().0, correlation_id })
     }
 }
 

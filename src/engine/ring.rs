@@ -30,6 +30,9 @@ pub enum Ring {
     Multi(Disruptor<Slot, MultiProducer, Wait>),
 }
 
+/// What threads that have nothing left to do may take to end.
+const LAST_STEP: Duration = Duration::from_millis(50);
+
 /// How a ring's end went.
 pub enum Ended {
     /// Every sink has had every event.
@@ -89,7 +92,7 @@ impl Ring {
             timeout: Duration,
             again: fn(Disruptor<Slot, P, Wait>) -> Ring,
         ) -> Ended {
-            match ring.shutdown_timeout(timeout) {
+            match ring.shutdown_timeout(timeout.max(LAST_STEP)) {
                 Ok(_) => Ended::Drained,
                 Err(
                     ShutdownError::TimedOut { disruptor, .. }

@@ -136,8 +136,8 @@ impl App {
         call: &mut Call<'_>,
         handler: super::call::Handler,
     ) -> Result<Response, Problem> {
-        if key.is_empty() || key.len() > 256 {
-            return Err(Problem::field("Idempotency-Key", "is 1 to 256 bytes long"));
+        if key.is_empty() || key.len() > 256 || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Problem::field("Idempotency-Key", "is 1 to 256 visible ASCII characters"));
         }
         let name = format!("{} {} {} {key}", call.caller.identity, call.route.method, call.head.path);
         let mut hash = Sha256::new();

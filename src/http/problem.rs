@@ -182,7 +182,7 @@ pub const CODES: &[Code] = &[
     code("draining", 503, "The server is about to end", "It takes no more events and hands on what it has."),
     code(
         "drain_timed_out",
-        504,
+        409,
         "The sinks were too slow",
         "The disruptor goes on draining. Ask again to go on waiting.",
     ),

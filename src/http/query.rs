@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use super::problem::Problem;
 use crate::engine::{FieldError, nearest};
 
-/// A part of a path or a query as it was meant; `None` if that is not UTF-8, or has a NUL.
+/// A part of a path as it was meant; `None` if that is not UTF-8, or has a NUL.
 pub fn decode(text: &str) -> Option<String> {
     let decoded = percent_decode_str(text).decode_utf8().ok()?;
     (!decoded.contains('\0')).then(|| decoded.into_owned())
@@ -25,8 +25,11 @@ impl Query {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let [name, value] = [name, value].map(|part| decode(&part.replace('+', " ")));
-            let (Some(name), Some(value)) = (name, value) else {
+            let plain = |part: &str| {
+                let part = part.replace('+', " ");
+                percent_decode_str(&part).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+            };
+            let (Some(name), Some(value)) = (plain(name), plain(value)) else {
                 return Err(Problem::field("query", "a parameter is not UTF-8"));
             };
             if !known.contains(&name.as_str()) {

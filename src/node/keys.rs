@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::engine::{FieldError, Fields, rfc3339};
+use crate::engine::{FieldError, Fields, check_name, rfc3339};
 
 /// What a key allows. Each role allows what those before it allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,20 +76,23 @@ impl NewKey {
     pub fn from_json(value: &Value) -> Result<Self, Vec<FieldError>> {
         let mut fields = Fields::of(value, "");
         let name = fields.text("name").unwrap_or_default().to_owned();
-        if name.is_empty() || name.len() > 128 {
-            fields.refuse("name", "is 1 to 128 bytes long and says what the key is for");
+        if name.is_empty() || name.chars().count() > 128 {
+            fields.refuse("name", "is 1 to 128 characters long and says what the key is for");
         }
         let role = fields.choice("role", &ROLES);
         if role.is_none() && value.get("role").is_none() {
             fields.missing("role", "viewer, writer or admin");
         }
         let scope = fields.text("scope").map(str::to_owned);
-        if scope.as_ref().is_some_and(|scope| scope.is_empty() || scope.len() > 64) {
-            fields.refuse("scope", "is 1 to 64 bytes long, the beginning of disruptors' names");
+        if let Some(Err(message)) = scope.as_deref().map(check_name) {
+            fields.refuse("scope", message);
         }
         let expires_in = fields.duration("expires_in");
-        if expires_in.is_some_and(|span| span > EXPIRY_MAX) {
-            fields.refuse("expires_in", "is longer than ten years; leave it out for a key that does not end");
+        if expires_in.is_some_and(|span| span.is_zero() || span > EXPIRY_MAX) {
+            fields.refuse(
+                "expires_in",
+                "is not between 1ms and ten years; leave it out for a key that does not end",
+            );
         }
         let errors = fields.finish();
         match role {

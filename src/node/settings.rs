@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::tree::{self, Node, Tree};
-use crate::engine::{Defaults, Definition, Fields, PRODUCER_TYPES, WAIT_STRATEGIES, check_size, nearest};
+use crate::engine::{
+    Defaults, Definition, Fields, PRODUCER_TYPES, WAIT_STRATEGIES, check_size, nearest, whole_number,
+};
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +101,9 @@ const PRODUCERS: &[&str] = &["single", "multi"];
 const WAITS: &[&str] =
     &["blocking", "yielding", "busy-spin", "sleeping", "timeout-blocking", "phased-backoff"];
 const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
+
+/// The longest span of time.
+const SPAN_MAX: Duration = Duration::from_secs(86_400);
 
 /// Every key. Defaults are JSON.
 const KEYS: &[Key] = &[
@@ -348,10 +353,10 @@ impl Settings {
         errors.extend(empty);
         let sections = changes.as_object().into_iter().flatten();
         let paths = sections.flat_map(|(section, value)| match value.as_object() {
-            Some(members) => {
+            Some(members) if KEYS.iter().any(|key| key.path.split('.').next() == Some(section)) => {
                 members.iter().map(|(name, value)| (format!("{section}.{name}"), value)).collect()
             }
-            None => vec![(section.clone(), value)],
+            _ => vec![(section.clone(), value)],
         });
         for (path, value) in paths {
             let error = |message: String| crate::engine::FieldError::new(path.clone(), message);
@@ -488,22 +493,21 @@ fn check(key: &Key, value: Value) -> Result<Value, String> {
             _ => wrong("an address such as 127.0.0.1:8080"),
         },
         Kind::Switch => value.as_bool().map(Value::Bool).map_or_else(|| wrong("true or false"), Ok),
-        Kind::Number(least, most) => match value.as_u64() {
-            Some(number) if (*least..=*most).contains(&number) => Ok(value),
+        Kind::Number(least, most) => match whole_number(&value) {
+            Some(number) if (*least..=*most).contains(&number) => Ok(json!(number)),
             _ => wrong(&format!("a whole number from {least} to {most}")),
         },
-        Kind::Size => match value.as_u64().map(check_size) {
-            Some(Ok(())) => Ok(value),
+        Kind::Size => match whole_number(&value).map(|size| check_size(size).map(|()| size)) {
+            Some(Ok(size)) => Ok(json!(size)),
             Some(Err(message)) => Err(format!("{}: {message}", key.path)),
             None => wrong("a whole number"),
         },
         Kind::Span => {
-            let text = value
-                .as_u64()
+            let text = whole_number(&value)
                 .map_or_else(|| value.as_str().map(str::to_owned), |ms| Some(format!("{ms}ms")));
             match text.as_deref().map(humantime::parse_duration) {
-                Some(Ok(_)) => Ok(json!(text)),
-                _ => wrong("a span of time such as \"10s\""),
+                Some(Ok(span)) if span <= SPAN_MAX => Ok(json!(text)),
+                _ => wrong("a span of time up to a day, such as \"10s\""),
             }
         }
         Kind::Word(words) => {

@@ -111,7 +111,7 @@ fn a_full_ring_is_told_and_waiting_helps_only_while_somebody_waits() {
     assert!(fits(&health, &json!({"status": "degraded"})), "{health}");
     let stop = client.post("/api/v1/disruptor/stuck/stop?drain=10ms", "");
     assert!(
-        stop.status == 504 && fits(&stop.json(), &json!({"code": "drain_timed_out", "left": 4})),
+        stop.status == 409 && fits(&stop.json(), &json!({"code": "drain_timed_out", "left": 4})),
         "{}",
         stop.text()
     );

@@ -258,7 +258,6 @@ fn every_wrong_request_is_told_what_is_wrong() {
             ("GET", &format!("{events}/0"), none.clone(), 404, json!({"code": "event_not_found", "next": 0})),
             ("GET", &format!("{events}/-1"), none.clone(), 400, field("sequence")),
             ("GET", &format!("{events}?from_sequnce=1"), none.clone(), 400, hint),
-            ("GET", &format!("{events}?from_sequence=0&offset=1"), none.clone(), 400, field("offset")),
             ("GET", &format!("{events}?format=xml"), none.clone(), 406, problem("not_acceptable")),
             ("GET", "/api/v1/stream?topics=cluster", none.clone(), 400, field("topics")),
             ("POST", "/api/v1/batch/events", json!({}), 400, invalid),

@@ -36,7 +36,7 @@ fn make(call: &Call<'_>, json: &Value, name: Option<&str>) -> Result<Response, P
 
 pub fn list(call: &mut Call<'_>) -> Result<Response, Problem> {
     let limit = call.query.integer("limit", 1, 500)?.unwrap_or(50) as usize;
-    let offset = call.query.integer("offset", 0, 1 << 40)?.unwrap_or(0) as usize;
+    let offset = call.query.integer("offset", 0, 1_000_000)?.unwrap_or(0) as usize;
     let (name, status) = (call.query.text("name"), call.query.text("status"));
     let mut found = call.node().engine().list();
     found.retain(|disruptor| {

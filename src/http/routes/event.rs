@@ -22,6 +22,8 @@ use crate::engine::{
 pub const EVENT_MEDIA: &[Media] = &[Media::Json, Media::Yaml, Media::MessagePack, Media::Text, Media::Bytes];
 /// Events in a batch at most.
 const BATCH_MAX: usize = 1000;
+/// The largest number that a parameter may be: sequences end far below.
+pub const SEQUENCE_MAX: u64 = i64::MAX as u64;
 
 pub fn publish(call: &mut Call<'_>) -> Result<Response, Problem> {
     let disruptor = call.disruptor()?;
@@ -238,9 +240,9 @@ pub fn broadcast(call: &mut Call<'_>) -> Result<Response, Problem> {
 pub fn list(call: &mut Call<'_>) -> Result<Response, Problem> {
     let disruptor = call.disruptor()?;
     let limit = call.query.integer("limit", 1, 1000)?.unwrap_or(100);
-    let from = call.query.integer("from_sequence", 0, u64::MAX)?;
-    let to = call.query.integer("to_sequence", 0, u64::MAX)?.unwrap_or(u64::MAX);
-    let offset = call.query.integer("offset", 0, u64::MAX)?;
+    let from = call.query.integer("from_sequence", 0, SEQUENCE_MAX)?;
+    let to = call.query.integer("to_sequence", 0, SEQUENCE_MAX)?.unwrap_or(SEQUENCE_MAX);
+    let offset = call.query.integer("offset", 0, SEQUENCE_MAX)?;
     let correlation = call.query.text("correlation_id");
     let media = call.wanted(&[Media::Json, Media::Yaml, Media::MessagePack, Media::Lines, Media::Text])?;
     let deadline = Instant::now() + call.query.span("wait", WAIT_MAX)?.unwrap_or_default();
@@ -249,13 +251,7 @@ pub fn list(call: &mut Call<'_>) -> Result<Response, Problem> {
         // Says that it was overwritten, unless it has come back meanwhile.
         disruptor.event(from)?;
     }
-    let start = match (from, offset) {
-        (Some(_), Some(_)) => {
-            return Err(Problem::field("offset", "is given besides from_sequence; leave one out"));
-        }
-        (Some(from), None) => from,
-        (None, offset) => first_available.saturating_add(offset.unwrap_or(0)),
-    };
+    let start = from.unwrap_or(first_available).saturating_add(offset.unwrap_or(0));
     while matches!(disruptor.look(start), Lookup::NotYet) && !call.node().is_draining() {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {

@@ -14,6 +14,7 @@ use super::super::problem::Problem;
 use super::super::response::Response;
 use super::super::server::Exchange;
 use super::disruptor::numbers;
+use super::event::SEQUENCE_MAX;
 use super::{Begin, Talked};
 use crate::engine::{Event, NamedDisruptor, Subscription, Tailed, write_event};
 
@@ -112,8 +113,8 @@ pub fn events(call: &mut Call<'_>, exchange: &mut Exchange<'_>, begin: Begin<'_>
     let disruptor = call.disruptor()?;
     let media = call.wanted(STREAM_MEDIA)?;
     let follows = call.query.boolean("follow")?.unwrap_or(true);
-    let count = call.query.integer("count", 0, u64::MAX)?.unwrap_or(u64::MAX);
-    let asked = call.query.integer("from_sequence", 0, u64::MAX)?;
+    let count = call.query.integer("count", 0, SEQUENCE_MAX)?.unwrap_or(u64::MAX);
+    let asked = call.query.integer("from_sequence", 0, SEQUENCE_MAX)?;
     let last = call.head.header("last-event-id").and_then(|id| id.parse::<u64>().ok());
     // A browser that comes back says what it has had.
     let resumed = last.map(|last| last.saturating_add(1));

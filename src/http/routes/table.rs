@@ -19,7 +19,8 @@ const fn parameter(name: &'static str, about: &'static str, schema: &'static str
     Parameter { name, about, schema }
 }
 
-const SPAN: &str = r#"{"type": "string", "pattern": "^[0-9]{1,4}(ms|s)?$", "examples": ["250ms"]}"#;
+const SPAN: &str =
+    r#"{"type": "string", "pattern": "^([0-9]{1,4}(ms)?|[0-5]?[0-9]s|60s)$", "examples": ["250ms"]}"#;
 const SEQUENCE: &str = r#"{"type": "integer", "minimum": 0, "maximum": 9223372036854775807}"#;
 const SWITCH: &str = r#"{"type": "boolean"}"#;
 const WAIT: Parameter = parameter("wait", "How long to wait for room in the ring, up to 60s.", SPAN);
@@ -419,7 +420,7 @@ pub const ROUTES: &[Route] = &[
     Route {
         role: Some(Role::Writer),
         query: &[WAIT],
-        body: Some(Body { media: bulk::LINE_MEDIA, schema: "Lines", is_required: true }),
+        body: Some(Body { media: bulk::LINE_MEDIA, schema: "Lines", is_required: false }),
         body_max: BULK_BYTES,
         success: &[
             Success {

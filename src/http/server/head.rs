@@ -99,6 +99,9 @@ impl Head {
             raw: raw.to_vec(),
             headers,
         };
+        if head.all().count() < head.headers.len() {
+            return Err(Fault::Syntax("a header's value is not UTF-8"));
+        }
         head.framing = head.read_framing()?;
         let connection = head.list("connection");
         head.keeps_alive = if head.is_old {
@@ -231,6 +234,8 @@ mod tests {
         check("Content-Length : 5", Fault::Syntax(malformed));
         check("X: a\r\n folded", Fault::Syntax(malformed));
         check("X: a\0b", Fault::Syntax(malformed));
+        let latin = Head::parse(b"GET / HTTP/1.1\r\nHost: h\r\nX: \xff\r\n\r\n").expect_err("not UTF-8");
+        assert_eq!(latin, Fault::Syntax("a header's value is not UTF-8"));
         check("X: a\nY: b", Fault::Syntax("a line ends without a carriage return"));
     }
 
