@@ -147,11 +147,44 @@ fn idle_threads_sleep() {
     disruptor.shutdown().expect("it drains");
 }
 
+/// A named disruptor's event is one block of memory, and nothing else is allocated on its way to the sinks.
+#[cfg(feature = "http")]
+fn publishing_by_name_allocates_the_event_only() {
+    use badbatch::engine::{Author, ContentType, Defaults, Definition, Draft, Engine, EngineOptions};
+    for producer_type in ["single", "multi"] {
+        let engine = Engine::new(EngineOptions::default());
+        let definition = serde_json::json!({"name": "d", "buffer_size": 64, "producer_type": producer_type});
+        let definition = Definition::from_json(&definition, None, &Defaults::default()).expect("it is right");
+        let (disruptor, _) = engine.create(definition, Author::Operator).expect("made");
+        disruptor.start().expect("started");
+        let mut draft = Draft::bare(ContentType::Json, b"{\"a\": [1, 2, 3]}");
+        draft.metadata.push(("name".into(), "value".into()));
+        draft.correlation_id = Some("correlation".into());
+        draft.check().expect("it is right");
+        let publish = || {
+            let event = disruptor.accept(&draft);
+            disruptor.publish(&[event], std::time::Duration::from_secs(60)).expect("published");
+        };
+        // The first one makes the desk on which events are put together.
+        publish();
+        ALLOCATIONS.store(0, Ordering::Relaxed);
+        COUNTS.store(true, Ordering::Relaxed);
+        (0..EVENTS).for_each(|_| publish());
+        COUNTS.store(false, Ordering::Relaxed);
+        let refusals = 3 * disruptor.rejections().ring_full.value();
+        let allocations = ALLOCATIONS.load(Ordering::Relaxed);
+        assert!(allocations <= EVENTS + refusals, "{producer_type}: {allocations} for {EVENTS} events");
+        disruptor.stop(std::time::Duration::from_secs(60)).expect("stopped");
+    }
+}
+
 #[test]
 fn the_hot_path_allocates_nothing_idle_threads_sleep_and_a_ring_is_little_more_than_its_slots() {
     assert_eq!(allocations(DisruptorBuilder::new().single_producer()), 0, "single producer, blocking");
     assert_eq!(allocations(DisruptorBuilder::new().multi_producer()), 0, "multi producer, blocking");
     assert_eq!(allocations(DisruptorBuilder::new().yielding_wait_strategy()), 0, "multi producer, yielding");
+    #[cfg(feature = "http")]
+    publishing_by_name_allocates_the_event_only();
     #[cfg(all(target_os = "linux", not(miri)))]
     idle_threads_sleep();
     // A slot is the event, and a stamp of one byte where there are several producers.

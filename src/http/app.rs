@@ -126,7 +126,7 @@ impl App {
         let media = call.wanted(&[Media::Json, Media::Yaml, Media::MessagePack])?;
         let is_browser = head.header("accept").is_some_and(|accept| accept.contains("text/html"));
         let is_pretty = call.query.boolean("pretty")?.unwrap_or(is_browser);
-        Ok(convert(response, media, is_pretty))
+        convert(response, media, is_pretty)
     }
 
     /// Does a request that has a key at most once.

@@ -154,24 +154,29 @@ pub fn to_json(media: Media, body: Vec<u8>) -> Result<Vec<u8>, Problem> {
 const DEPTH_MAX: usize = 128;
 
 /// A JSON response in another form.
-pub fn convert(response: Response, media: Media, is_pretty: bool) -> Response {
+///
+/// Errors: it holds what only JSON can say, such as a number beyond all others.
+pub fn convert(response: Response, media: Media, is_pretty: bool) -> Result<Response, Problem> {
     if response.header_value("content-type") != Some(JSON) || (media == Media::Json && !is_pretty) {
-        return response;
+        return Ok(response);
     }
-    let value: Value = serde_json::from_slice(&response.body).expect("our own JSON is JSON");
-    let body = match media {
-        Media::Yaml => serde_saphyr::to_string(&value).map(String::into_bytes).ok(),
-        Media::MessagePack => rmp_serde::to_vec_named(&value).ok(),
-        _ => serde_json::to_vec_pretty(&value).ok(),
+    let cannot = |error: String| {
+        let detail = format!("this can be had as {JSON} only, without `pretty`: {error}");
+        Problem::new("not_acceptable", detail)
     };
-    // A value of JSON can be had in each form.
-    let Some(body) = body else { return response };
+    let value: Value = serde_json::from_slice(&response.body).map_err(|error| cannot(error.to_string()))?;
+    let body = match media {
+        Media::Yaml => {
+            serde_saphyr::to_string(&value).map(String::into_bytes).map_err(|error| error.to_string())
+        }
+        Media::MessagePack => rmp_serde::to_vec_named(&value).map_err(|error| error.to_string()),
+        _ => serde_json::to_vec_pretty(&value).map_err(|error| error.to_string()),
+    };
     let name = if matches!(media, Media::Yaml | Media::MessagePack) { media.name() } else { JSON };
-    let mut converted = Response::new(response.status, name, body);
-    converted
-        .headers
-        .extend(response.headers.into_iter().filter(|(name, _)| !name.eq_ignore_ascii_case("content-type")));
-    converted
+    let mut converted = Response::new(response.status, name, body.map_err(cannot)?);
+    let others = response.headers.into_iter().filter(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+    converted.headers.extend(others);
+    Ok(converted)
 }
 
 /// A body that came compressed, up to so many bytes.

@@ -39,9 +39,9 @@ impl Server {
         let settings = node.settings();
         let limits = Limits {
             connections: settings.number("server.max_connections") as usize,
-            connections_per_address: settings.number("server.max_connections") as usize,
+            connections_per_address: settings.number("server.max_connections_per_address") as usize,
             lanes: settings.number("server.max_streams") as usize,
-            lanes_per_address: settings.number("server.max_streams") as usize,
+            lanes_per_address: settings.number("server.max_streams_per_address") as usize,
             ..Limits::default()
         };
         Self::start_with(node, listener, limits)

@@ -323,6 +323,31 @@ fn what_a_node_must_remember_comes_back() {
 }
 
 #[test]
+fn a_second_server_holds_what_the_first_one_sends() {
+    let second = Running::start("disruptors: [{name: copy, buffer_size: 4096}]");
+    let to = format!("http://{}/api/v1/disruptor/copy/events/bulk", second.address);
+    let first = Running::start(&format!(
+        "disruptors:
+- name: original
+  buffer_size: 4096
+  sinks: [{{kind: forward, to: local}}, {{kind: webhook, url: '{to}'}}]
+- name: local
+  buffer_size: 4096"
+    ));
+    let lines: String =
+        (0..2000).map(|line| format!("{line}: \"quoted\" {{braced}} gr\u{fc}n\t\r\n")).collect();
+    let media = [("Content-Type", "text/plain")];
+    let answer =
+        first.client().ask("POST", "/api/v1/disruptor/original/events/bulk", &media, lines.as_bytes());
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let read = "events/stream?format=text&from_sequence=0&count=2000";
+    for (server, name) in [(&first, "original"), (&first, "local"), (&second, "copy")] {
+        let held = server.client().get(&format!("/api/v1/disruptor/{name}/{read}")).text();
+        assert!(held == lines, "{name}");
+    }
+}
+
+#[test]
 fn names_and_identifiers_are_unique() {
     let engine = Engine::new(EngineOptions { disruptors_max: 3, ..EngineOptions::default() });
     let made: Vec<_> = ["a", "b", "c"].map(|name| make(&engine, &json!({"name": name}))).into();

@@ -139,6 +139,22 @@ fn an_answer_goes_in_every_form() {
 }
 
 #[test]
+fn what_only_json_can_say_is_said_in_json_only() {
+    let server = Running::start("");
+    let mut client = server.client();
+    let deep = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
+    for (sequence, data) in ["1e999", &deep].iter().enumerate() {
+        assert_eq!(client.post(EVENTS, data).status, 201);
+        let event = client.get(&format!("{EVENTS}/{sequence}"));
+        assert!(event.status == 200 && event.text().contains(data));
+        for form in ["format=yaml", "format=msgpack", "pretty"] {
+            let answer = client.get(&format!("{EVENTS}/{sequence}?{form}"));
+            assert_eq!((answer.status, &answer.json()["code"]), (406, &json!("not_acceptable")), "{form}");
+        }
+    }
+}
+
+#[test]
 fn bodies_are_compressed_both_ways_within_limits() {
     let server = Running::start("");
     let mut client = server.client();
