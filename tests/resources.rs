@@ -153,7 +153,8 @@ fn publishing_by_name_allocates_the_event_only() {
     use badbatch::engine::{Author, ContentType, Defaults, Definition, Draft, Engine, EngineOptions};
     for producer_type in ["single", "multi"] {
         let engine = Engine::new(EngineOptions::default());
-        let definition = serde_json::json!({"name": "d", "buffer_size": 64, "producer_type": producer_type});
+        let definition =
+            serde_json::json!({"name": "d", "buffer_size": 32768, "producer_type": producer_type});
         let definition = Definition::from_json(&definition, None, &Defaults::default()).expect("it is right");
         let (disruptor, _) = engine.create(definition, Author::Operator).expect("made");
         disruptor.start().expect("started");

@@ -75,16 +75,15 @@ impl<'a> Draft<'a> {
         self.check_limits()?;
         match self.content_type {
             ContentType::Bytes => Ok(()),
-            ContentType::Text => match str::from_utf8(&self.payload) {
-                Ok(_) => Ok(()),
-                Err(error) => Err(FieldError::new("data", format!("the text is not UTF-8: {error}"))
-                    .hint("send other encodings as application/octet-stream")),
-            },
-            ContentType::Json => match serde_json::from_slice::<serde::de::IgnoredAny>(&self.payload) {
-                Ok(_) if self.payload.trim_ascii() == b"null" => Err(null()),
-                Ok(_) => Ok(()),
-                Err(error) => Err(FieldError::new("data", format!("the payload is not JSON: {error}"))),
-            },
+            ContentType::Text => utf8(&self.payload).map(drop),
+            ContentType::Json => {
+                let text = utf8(&self.payload)?;
+                match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+                    Ok(_) if text.trim_ascii() == "null" => Err(null()),
+                    Ok(_) => Ok(()),
+                    Err(error) => Err(FieldError::new("data", format!("the payload is not JSON: {error}"))),
+                }
+            }
         }
     }
 
@@ -109,6 +108,14 @@ impl<'a> Draft<'a> {
         let correlation = self.correlation_id.as_deref().unwrap_or_default();
         at_most("correlation_id", "characters:", length(correlation), CORRELATION_ID_MAX)
     }
+}
+
+/// Bytes as text. The JSON parser does not look into texts that it passes over, so this is for JSON as well.
+pub(super) fn utf8(bytes: &[u8]) -> Result<&str, FieldError> {
+    str::from_utf8(bytes).map_err(|error| {
+        FieldError::new("data", format!("the text is not UTF-8: {error}"))
+            .hint("send other encodings as application/octet-stream")
+    })
 }
 
 /// What is said about a payload of `null`.

@@ -27,14 +27,14 @@ impl<'a> Draft<'a> {
     ///
     /// Errors: what is wrong, by field.
     pub fn from_json(text: &'a [u8]) -> Result<Self, FieldError> {
-        let text = text.trim_ascii();
+        let text = super::event::utf8(text)?.trim_ascii();
         let not_json = |error| FieldError::new("body", format!("is not JSON: {error}"));
-        let draft = if text.starts_with(b"{") {
-            let members: Members<'a> = serde_json::from_slice(text).map_err(not_json)?;
-            members.into_draft(text)?
+        let draft = if text.starts_with('{') {
+            let members: Members<'a> = serde_json::from_str(text).map_err(not_json)?;
+            members.into_draft(text.as_bytes())?
         } else {
-            let _checked: IgnoredAny = serde_json::from_slice(text).map_err(not_json)?;
-            Draft::bare(ContentType::Json, text)
+            let _checked: IgnoredAny = serde_json::from_str(text).map_err(not_json)?;
+            Draft::bare(ContentType::Json, text.as_bytes())
         };
         draft.check_limits()?;
         match &*draft.payload {
@@ -296,7 +296,7 @@ mod tests {
             "data_base64: is given besides data; leave one of them out",
         );
         assert!(Draft::from_json(b"{").is_err() && Draft::from_json(b"").is_err());
-        assert!(Draft::from_json(b"\xff").is_err() && Draft::from_json(b"{} {}").is_err());
+        assert!(Draft::from_json(b"\"\xff\"").is_err() && Draft::from_json(b"{} {}").is_err());
     }
 
     #[test]

@@ -64,8 +64,8 @@ impl Ring {
             }
             ProducerType::Multi => {
                 let ring = running(builder.multi_producer().build(), sinks)?;
-                let producer = ring.producer();
-                Ok((Self::Multi(ring), Producer::Multi(producer)))
+                let producers = Producers { first: ring.producer(), idle: Mutex::default() };
+                Ok((Self::Multi(ring), Producer::Multi(producers)))
             }
         }
     }
@@ -150,7 +150,13 @@ fn running<P: ProducerKind>(
 /// The producing side. Any thread may publish.
 pub enum Producer {
     Single(Mutex<RingBuffer<Slot, SingleProducer, Wait>>),
-    Multi(RingBuffer<Slot, MultiProducer, Wait>),
+    Multi(Producers),
+}
+
+/// Producers of one ring, as many as have ever published at once.
+pub struct Producers {
+    first: RingBuffer<Slot, MultiProducer, Wait>,
+    idle: Mutex<Vec<RingBuffer<Slot, MultiProducer, Wait>>>,
 }
 
 impl Producer {
@@ -177,7 +183,13 @@ impl Producer {
         }
         let sequences = match self {
             Self::Single(ring) => publish(&mut ring.lock(), events, at, window),
-            Self::Multi(ring) => publish(&mut ring.clone(), events, at, window),
+            Self::Multi(producers) => {
+                let idle = producers.idle.lock().pop();
+                let mut ring = idle.unwrap_or_else(|| producers.first.clone());
+                let published = publish(&mut ring, events, at, window);
+                producers.idle.lock().push(ring);
+                published
+            }
         }?;
         window.ring();
         Ok(sequences)
