@@ -127,6 +127,101 @@ fn each_signal_does_its_own() {
     assert_eq!(server.client().get("/health").status, 200);
 }
 
+/// Four clients publish as fast as they can while the server is told to end: each event that was acknowledged is in
+/// the file, once, and the next start knows the disruptor and the key.
+#[test]
+fn what_was_acknowledged_under_load_is_handed_on_at_the_end() {
+    let folder = Folder::new();
+    let data = folder.0.join("data");
+    let flags = ["--bind", "127.0.0.1:0", "--data-dir", data.to_str().expect("it is text")];
+    let server = Process::start(&flags);
+    let mut client = server.client();
+    let sink = r#"{"name": "kept", "buffer_size": 64, "producer_type": "multi", "sinks": [{"kind": "file", "path": "k.ndjson"}]}"#;
+    assert_eq!(client.post("/api/v1/disruptor", sink).status, 201);
+    assert_eq!(client.post("/api/v1/key", r#"{"name": "k", "role": "viewer"}"#).status, 201);
+    let address = server.address();
+    let count = std::sync::atomic::AtomicU64::new(0);
+    let (acknowledged, ended) = std::thread::scope(|scope| {
+        let publishers: Vec<_> = (0..4)
+            .map(|publisher| {
+                let count = &count;
+                scope.spawn(move || publish_until_the_end(address, publisher, count))
+            })
+            .collect();
+        while count.load(std::sync::atomic::Ordering::Relaxed) < 2000 {
+            std::thread::yield_now();
+        }
+        server.signal("TERM");
+        let ended = server.end();
+        let acknowledged =
+            publishers.into_iter().flat_map(|publisher| publisher.join().expect("it published"));
+        (acknowledged.collect::<std::collections::BTreeMap<u64, String>>(), ended)
+    });
+    assert_eq!(ended.0, Some(0), "{}", ended.2);
+    let file = fs::read_to_string(data.join("files/k.ndjson")).expect("it was written");
+    let written = file.lines().map(|line| {
+        let event: Value = serde_json::from_str(line).expect("it is JSON");
+        (event["sequence"].as_u64().expect("a number"), event["data"].as_str().expect("a text").to_owned())
+    });
+    let written: Vec<_> = written.collect();
+    assert!(written.iter().map(|(sequence, _)| *sequence).eq(0..written.len() as u64));
+    for (sequence, data) in &acknowledged {
+        assert_eq!(written[*sequence as usize].1, *data);
+    }
+    assert!(acknowledged.len() >= 2000);
+    let again = Process::start(&flags);
+    let mut client = again.client();
+    assert_eq!(client.get("/api/v1/disruptor/kept/status").json()["status"], "running");
+    assert_eq!(client.get("/api/v1/key").json()["total"], 1);
+}
+
+/// Publishes numbered texts, and returns those that were acknowledged, by sequence.
+fn publish_until_the_end(
+    address: std::net::SocketAddr,
+    publisher: u32,
+    count: &std::sync::atomic::AtomicU64,
+) -> Vec<(u64, String)> {
+    use std::io::Write;
+    let mut acknowledged = Vec::new();
+    let Ok(stream) = std::net::TcpStream::connect(address) else { return acknowledged };
+    let mut stream = BufReader::new(stream);
+    for number in 0_u32.. {
+        let text = format!("{publisher}-{number}");
+        let request = format!(
+            "POST /api/v1/disruptor/kept/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n\"{text}\"",
+            text.len() + 2
+        );
+        if stream.get_mut().write_all(request.as_bytes()).is_err() {
+            break;
+        }
+        let (mut line, mut status, mut length) = (String::new(), 0_u16, 0);
+        loop {
+            line.clear();
+            if !matches!(stream.read_line(&mut line), Ok(1..)) {
+                return acknowledged;
+            }
+            if let Some(rest) = line.strip_prefix("HTTP/1.1 ") {
+                status = rest[..3].parse().expect("a status");
+            } else if let Some(rest) = line.strip_prefix("Content-Length: ") {
+                length = rest.trim().parse().expect("a number");
+            } else if line == "\r\n" {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        if stream.read_exact(&mut body).is_err() {
+            break;
+        }
+        if status == 201 {
+            let answer: Value = serde_json::from_slice(&body).expect("it is JSON");
+            acknowledged.push((answer["sequence"].as_u64().expect("a number"), text));
+            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+    acknowledged
+}
+
 #[test]
 fn a_server_that_is_asked_to_end_by_a_client_ends() {
     let server = Process::start(&["--bind", "127.0.0.1:0"]);
