@@ -229,7 +229,8 @@ fn greet(node: &Node, server: &Server, took: Duration) -> io::Result<()> {
     };
     writeln!(out, "badbatch {}  ready in {} ms", env!("CARGO_PKG_VERSION"), took.as_millis())?;
     writeln!(out, "  data {data}   auth {access}")?;
-    writeln!(out, "  API      http://{reached}/api/v1   docs /openapi.json   metrics /metrics")?;
+    let scheme = if settings.text("server.tls_certificate").is_some() { "https" } else { "http" };
+    writeln!(out, "  API      {scheme}://{reached}/api/v1   docs /openapi.json   metrics /metrics")?;
     for disruptor in node.engine().list() {
         let definition = disruptor.definition().to_json();
         let text = |name: &str| definition[name].as_str().unwrap_or_default().to_owned();
@@ -250,7 +251,7 @@ fn greet(node: &Node, server: &Server, took: Duration) -> io::Result<()> {
     } else if node.needs_keys() {
         key = " -H 'authorization: Bearer KEY'".to_owned();
     }
-    let events = format!("http://{reached}/api/v1/disruptor/main/events");
+    let events = format!("{scheme}://{reached}/api/v1/disruptor/main/events");
     writeln!(out, "\nTry, in another terminal:")?;
     writeln!(
         out,

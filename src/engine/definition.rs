@@ -379,7 +379,11 @@ fn file(fields: &mut Fields<'_>) -> SinkKind {
 fn webhook(fields: &mut Fields<'_>) -> SinkKind {
     let url = fields.text("url").unwrap_or_default().to_owned();
     match url.split_once("://") {
-        Some(("http" | "https", rest)) if !rest.is_empty() && !rest.contains('@') => {}
+        Some(("http", rest)) if !rest.is_empty() && !rest.contains('@') => {}
+        Some(("https", _)) => fields.refuse(
+            "url",
+            "this program sends plain HTTP only; take a proxy on this machine for what is beyond it",
+        ),
         Some((_, rest)) if rest.contains('@') => {
             fields.refuse("url", "a URL with a password would show it; send it in `headers`");
         }

@@ -16,12 +16,14 @@ mod response;
 mod routes;
 mod server;
 mod stats;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use crate::node::Node;
+use crate::node::{Node, Settings};
 
 pub use server::Limits;
 pub use server::head::{Fault, Head};
@@ -32,9 +34,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves a node on a listener, with the limits that its settings give.
+    /// Serves a node on a listener, with the limits and the certificate that its settings give.
     ///
-    /// Errors: the operating system's.
+    /// Errors: the operating system's, or what is wrong with the certificate.
     pub fn start(node: Arc<Node>, listener: TcpListener) -> io::Result<Self> {
         let settings = node.settings();
         let limits = Limits {
@@ -51,9 +53,9 @@ impl Server {
     ///
     /// Errors: the operating system's.
     pub fn start_with(node: Arc<Node>, listener: TcpListener, limits: Limits) -> io::Result<Self> {
+        let wrap = wrap(&node.settings()).map_err(io::Error::other)?;
         let stats = Arc::new(server::FrontStats::default());
         let app = Arc::new(app::App::new(node, Arc::clone(&stats), listener.local_addr()?));
-        let wrap: server::Wrap = Arc::new(|socket| Ok(Box::new(socket)));
         Ok(Self { front: server::Front::start(listener, app, limits, stats, wrap)? })
     }
 
@@ -66,4 +68,23 @@ impl Server {
     pub fn stop(self) {
         self.front.stop();
     }
+}
+
+/// What makes streams of sockets: plain ones, unless the settings have a certificate.
+fn wrap(settings: &Settings) -> Result<server::Wrap, String> {
+    match (settings.text("server.tls_certificate"), settings.text("server.tls_key")) {
+        (None, None) => Ok(Arc::new(|socket| Ok(Box::new(socket)))),
+        (Some(certificate), Some(key)) => encrypted(certificate, key),
+        _ => Err("server.tls_certificate and server.tls_key are given together, or not at all".to_owned()),
+    }
+}
+
+#[cfg(feature = "tls")]
+fn encrypted(certificate: &str, key: &str) -> Result<server::Wrap, String> {
+    tls::wrap(certificate.as_ref(), key.as_ref())
+}
+
+#[cfg(not(feature = "tls"))]
+fn encrypted(_certificate: &str, _key: &str) -> Result<server::Wrap, String> {
+    Err("server.tls_certificate: this program has no TLS; build it with the feature `tls`".to_owned())
 }

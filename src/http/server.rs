@@ -15,7 +15,7 @@ mod lane;
 mod reactor;
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -118,6 +118,13 @@ pub trait Service: Send + Sync + 'static {
 pub trait Stream: Read + Write + Send {
     /// The socket below.
     fn socket(&self) -> &TcpStream;
+
+    /// Says that nothing more will be written.
+    ///
+    /// Errors: the client is gone.
+    fn end(&mut self) -> io::Result<()> {
+        self.socket().shutdown(Shutdown::Write)
+    }
 }
 
 impl Stream for TcpStream {

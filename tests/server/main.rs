@@ -11,3 +11,5 @@ mod rows;
 mod streams;
 mod support;
 mod tiny_http_alone;
+#[cfg(feature = "tls")]
+mod tls;

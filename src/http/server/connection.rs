@@ -1,7 +1,7 @@
 //! One connection of a reactor: what has come, what is to go, and what it waits for.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Instant;
 
@@ -224,7 +224,7 @@ impl Connection {
             self.phase = Phase::Head;
             return Ok(None);
         }
-        self.stream.socket().shutdown(Shutdown::Write)?;
+        self.stream.end()?;
         self.phase = Phase::Lingering(0);
         Ok(None)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -147,9 +147,7 @@ fn run(shared: &Shared, connection: Connection, head: &Head, plan: Plan) -> Opti
 fn end(stream: &mut dyn Stream) {
     const LINGERING: Duration = Duration::from_secs(1);
     const LINGERING_BYTES_MAX: usize = 4 << 20;
-    let socket = stream.socket();
-    let is_shut =
-        socket.shutdown(Shutdown::Write).is_ok() && socket.set_read_timeout(Some(LINGERING)).is_ok();
+    let is_shut = stream.end().is_ok() && stream.socket().set_read_timeout(Some(LINGERING)).is_ok();
     let (mut scratch, mut passed) = ([0; 4096], 0);
     let until = Instant::now() + LINGERING;
     while is_shut && passed < LINGERING_BYTES_MAX && Instant::now() < until {
