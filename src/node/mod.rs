@@ -3,6 +3,7 @@
 //! Nothing here knows of HTTP: a face is given a [`Node`] and serves it. Events are volatile; what a node keeps in its
 //! data folder are definitions, keys and the answers that idempotency needs. Start with [`Node`] and [`Settings`].
 
+mod history;
 mod keys;
 mod logs;
 mod process;
@@ -10,6 +11,7 @@ mod settings;
 mod store;
 mod tree;
 
+pub use history::{History, SERIES, STEP_SECONDS};
 pub use keys::{AccessKey, Keys, NewKey, Role};
 pub use logs::{LogFormat, Logs};
 pub use process::{Node, StartError, Stopped};

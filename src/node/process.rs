@@ -11,6 +11,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use serde_json::json;
 use thiserror::Error;
 
+use super::history::{History, STEP_SECONDS};
 use super::keys::{Keys, NewKey, Role};
 use super::logs::Logs;
 use super::settings::Settings;
@@ -63,6 +64,7 @@ pub struct Node {
     engine: Arc<Engine>,
     keys: Keys,
     idempotency: Idempotency,
+    history: Arc<History>,
     store: Option<Arc<Store>>,
     /// Names of disruptors that would be made at the start, and were deleted.
     deleted: Mutex<Vec<String>>,
@@ -136,6 +138,7 @@ impl Node {
             engine,
             keys,
             idempotency,
+            history: Arc::default(),
             store,
             deleted: Mutex::new(deleted),
             is_draining: AtomicBool::new(false),
@@ -182,9 +185,16 @@ impl Node {
     fn start_sampler(self: &Arc<Self>) -> Result<(), StartError> {
         let bell = Arc::new(Bell::default());
         let (engine, own) = (Arc::clone(&self.engine), Arc::clone(&bell));
+        let (history, clock) = (Arc::clone(&self.history), self.clock.clone());
         let sample = move || {
             let mut is_rung = own.is_rung.lock();
-            while !*is_rung {
+            for second in 0_u64.. {
+                if *is_rung {
+                    break;
+                }
+                if second % STEP_SECONDS == 0 {
+                    history.record(&engine, clock.unix_micros() / 1_000_000);
+                }
                 engine.list().iter().for_each(|disruptor| disruptor.sample());
                 own.changed.wait_for(&mut is_rung, SAMPLE_EVERY);
             }
@@ -249,6 +259,11 @@ impl Node {
     /// The answers to requests that may come twice.
     pub fn idempotency(&self) -> &Idempotency {
         &self.idempotency
+    }
+
+    /// The numbers of the last hour.
+    pub fn history(&self) -> &History {
+        &self.history
     }
 
     /// The clock.

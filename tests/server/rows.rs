@@ -167,6 +167,21 @@ fn everything_about_the_node_can_be_asked() {
                 json!({"code": "ring_full", "status": 503, "title": "text", "explanation": "text"}),
             ),
             ("GET", "/errors/nothing", none.clone(), 404, problem("error_not_found")),
+            (
+                "GET",
+                "/api/v1/history",
+                none.clone(),
+                200,
+                json!({"series": "published", "step_ms": 5000, "items": [{"disruptor": "main"}]}),
+            ),
+            (
+                "GET",
+                "/api/v1/history?series=ring_used&window=10m",
+                none.clone(),
+                200,
+                json!({"series": "ring_used"}),
+            ),
+            ("GET", "/api/v1/history?series=x", none.clone(), 400, problem("invalid_request")),
             ("GET", "/api/v1/config", none.clone(), 200, json!({"settings": "*", "disruptors": []})),
             (
                 "PATCH",

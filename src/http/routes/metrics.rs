@@ -11,11 +11,14 @@ use super::super::response::Response;
 use super::disruptor::numbers;
 use crate::engine::{NamedDisruptor, rfc3339};
 use crate::metrics::{Exposition, Kind};
+use crate::node::{SERIES, STEP_SECONDS};
 use crate::sys::process::usage;
 use std::sync::Arc;
 
 /// The media type of Prometheus's text format.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// The longest window.
+const HOUR: Duration = Duration::from_secs(3600);
 /// Disruptors that have numbers of their own on the usual page; the others are added up.
 const OWN_SERIES_MAX: usize = 256;
 
@@ -59,6 +62,25 @@ pub fn summary(call: &mut Call<'_>) -> Result<Response, Problem> {
         "timestamp": rfc3339(call.node().clock().unix_micros()).to_string(),
     });
     Ok(Response::json(200, &body))
+}
+
+/// What a number was over the last while, for each disruptor.
+pub fn history(call: &mut Call<'_>) -> Result<Response, Problem> {
+    let series = call.query.text("series").unwrap_or("published");
+    if SERIES.iter().all(|(name, _)| *name != series) {
+        let known: Vec<_> = SERIES.iter().map(|(name, _)| *name).collect();
+        let shown: String = series.chars().take(80).collect();
+        return Err(Problem::field("series", format!("`{shown}` is not one of {}", known.join(", "))));
+    }
+    let window = call.query.span("window", HOUR)?.unwrap_or(HOUR);
+    let since = (call.node().clock().unix_micros() / 1_000_000).saturating_sub(window.as_secs());
+    let disruptors = call.node().engine().list();
+    let each = disruptors.iter().map(|disruptor| {
+        let points = call.node().history().points(disruptor.id(), series, since);
+        json!({"disruptor": disruptor.name(), "points": points})
+    });
+    let items: Vec<_> = each.collect();
+    Ok(Response::json(200, &json!({"series": series, "step_ms": 1000 * STEP_SECONDS, "items": items})))
 }
 
 fn exposition(call: &Call<'_>, own_max: usize) -> String {

@@ -21,6 +21,7 @@ const fn parameter(name: &'static str, about: &'static str, schema: &'static str
 
 const SPAN: &str =
     r#"{"type": "string", "pattern": "^([0-9]{1,4}(ms)?|[0-5]?[0-9]s|60s)$", "examples": ["250ms"]}"#;
+const WINDOW: &str = r#"{"type": "string", "pattern": "^([0-9]{1,6}(ms)?|[0-9]{1,3}s|[0-5]?[0-9]m|1h)$", "examples": ["10m"]}"#;
 const SEQUENCE: &str = r#"{"type": "integer", "minimum": 0, "maximum": 9223372036854775807}"#;
 const SWITCH: &str = r#"{"type": "boolean"}"#;
 const WAIT: Parameter = parameter("wait", "How long to wait for room in the ring, up to 60s.", SPAN);
@@ -192,6 +193,27 @@ pub const ROUTES: &[Route] = &[
             "node",
             "Gives the numbers as JSON",
             Work::Answer(metrics::summary),
+        )
+    },
+    Route {
+        query: &[
+            parameter(
+                "series",
+                "Which number.",
+                r#"{"enum": ["published", "processed", "errors", "ring_used"]}"#,
+            ),
+            parameter("window", "How far back, up to an hour.", WINDOW),
+        ],
+        success: &[ok(
+            "A list of points for each disruptor, each the seconds since 1970 and the number.",
+            "History",
+        )],
+        ..get(
+            "/api/v1/history",
+            "history",
+            "node",
+            "Gives the numbers of the last hour",
+            Work::Answer(metrics::history),
         )
     },
     Route {
