@@ -140,8 +140,9 @@ impl Ticket<'_> {
     pub fn finish(mut self, answer: Answer) {
         let key = self.key.take().expect("a ticket is finished once");
         let kept = Remembered { key, hash: self.hash, unix_micros: self.of.clock.unix_micros(), answer };
+        // In this order: who writes down everything that is remembered misses nothing that `keep` was told of.
+        self.of.remember(kept.clone());
         (self.of.keep)(&kept);
-        self.of.remember(kept);
     }
 }
 

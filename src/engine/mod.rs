@@ -25,6 +25,7 @@ pub use error::EngineError;
 pub use event::{ContentType, Draft, Event, PAYLOAD_BYTES_MAX};
 pub use fields::{FieldError, Fields, nearest, whole_number};
 pub use idempotency::{Answer, Attempt, Idempotency, Remembered, Ticket};
+pub use limiter::Limiter;
 pub use named::{Lifecycle, NamedDisruptor, Published, Rejections, SinkReport};
 pub use publish_json::{rfc3339, write_event, write_json_string};
 pub use registry::{Author, Engine, EngineOptions};

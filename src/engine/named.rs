@@ -152,6 +152,8 @@ const SAMPLES_KEPT: usize = 6;
 const STALL: Duration = Duration::from_secs(5);
 /// How long a publisher that waits for room sleeps between two looks.
 const PUBLISHER_NAP: Duration = Duration::from_micros(200);
+/// The same where the rate limit says how long.
+const PUBLISHER_NAP_MAX: Duration = Duration::from_millis(100);
 
 impl NamedDisruptor {
     pub(super) fn new(definition: Definition, surroundings: Surroundings, ids: Arc<UlidSource>) -> Self {
@@ -243,6 +245,21 @@ impl NamedDisruptor {
     ///
     /// Errors: [`EngineError::RingFull`], `RateLimited`, `BatchTooLarge`, `WrongState` or `Failed`.
     pub fn publish(&self, events: &[Event], patience: Duration) -> Result<Published, EngineError> {
+        let gives_up = || self.surroundings.stops_waiting.load(Ordering::Relaxed);
+        self.publish_unless(events, patience, gives_up)
+    }
+
+    /// As [`publish`](Self::publish), for what was accepted elsewhere: it waits also while the engine ends.
+    pub(super) fn forward(&self, events: &[Event], patience: Duration) -> Result<Published, EngineError> {
+        self.publish_unless(events, patience, || false)
+    }
+
+    fn publish_unless(
+        &self,
+        events: &[Event],
+        patience: Duration,
+        gives_up: impl Fn() -> bool,
+    ) -> Result<Published, EngineError> {
         let deadline = if patience.is_zero() { None } else { Some(Deadline::after(patience)) };
         loop {
             let refused = match self.try_publish(events) {
@@ -255,7 +272,9 @@ impl NamedDisruptor {
                 _ => return Err(self.count_rejection(refused)),
             };
             match deadline.and_then(Deadline::remaining) {
-                Some(left) if !left.is_zero() => thread::sleep(nap.min(left)),
+                Some(left) if !left.is_zero() && !gives_up() => {
+                    thread::sleep(nap.min(left).min(PUBLISHER_NAP_MAX))
+                }
                 _ => return Err(self.count_rejection(refused)),
             }
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -59,6 +60,7 @@ impl Engine {
             surroundings: Surroundings {
                 engine: Weak::clone(engine),
                 clock: options.clock.clone(),
+                stops_waiting: Arc::default(),
                 files: options.files.clone(),
             },
             ids: Arc::new(UlidSource::new(options.salt)),
@@ -138,6 +140,12 @@ impl Engine {
         }
         disruptor.set_deleted();
         Ok(())
+    }
+
+    /// Publishers that wait for room are refused from now on. What sinks forward still waits.
+    pub fn stop_waiting(&self) {
+        // Relaxed: publishers look again and again.
+        self.surroundings.stops_waiting.store(true, Ordering::Relaxed);
     }
 
     /// Drains every disruptor, those that forward before those that are forwarded to, and halts what is not done in

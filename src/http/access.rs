@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::problem::Problem;
 use super::server::{Head, Method};
+use crate::engine::Limiter;
 use crate::node::{Node, Role};
 
 /// Who asks.
@@ -144,7 +145,7 @@ fn host_name(host: &str) -> &str {
 
 /// How many requests each caller may make per second.
 #[derive(Debug, Default)]
-pub struct Callers(Mutex<HashMap<String, (f64, Duration)>>);
+pub struct Callers(Mutex<HashMap<String, (u64, Limiter)>>);
 
 /// Callers that are told apart; when there are more, all begin anew.
 const CALLERS_MAX: usize = 10_000;
@@ -155,23 +156,21 @@ impl Callers {
         if per_second == 0 {
             return Ok(());
         }
-        let rate = per_second as f64;
         let mut callers = self.0.lock();
         if callers.len() >= CALLERS_MAX && !callers.contains_key(identity) {
             callers.clear();
         }
-        let (tokens, at) = callers.entry(identity.to_owned()).or_insert((rate, now));
-        *tokens = (*tokens + now.saturating_sub(*at).as_secs_f64() * rate).min(rate);
-        *at = now;
-        if *tokens >= 1.0 {
-            *tokens -= 1.0;
-            return Ok(());
+        let fresh = || (per_second, Limiter::new(per_second, now));
+        let (rate, limiter) = callers.entry(identity.to_owned()).or_insert_with(fresh);
+        if *rate != per_second {
+            (*rate, *limiter) = fresh();
         }
-        let wait = Duration::from_secs_f64((1.0 - *tokens) / rate);
-        Err(Problem::new("rate_limited", format!("{per_second} requests per second are allowed"))
-            .with("limit", per_second)
-            .header("RateLimit-Policy", format!("\"requests\";q={per_second};w=1"))
-            .header("RateLimit", format!("\"requests\";r=0;t={}", wait.as_secs().max(1)))
-            .retry_after(wait))
+        limiter.take(1, now).map_err(|wait| {
+            Problem::new("rate_limited", format!("{per_second} requests per second are allowed"))
+                .with("limit", per_second)
+                .header("RateLimit-Policy", format!("\"requests\";q={per_second};w=1"))
+                .header("RateLimit", format!("\"requests\";r=0;t={}", wait.as_secs().max(1)))
+                .retry_after(wait)
+        })
     }
 }

@@ -32,7 +32,7 @@ pub struct App {
 
 /// What every path understands besides its own parameters.
 const COMMON_PARAMETERS: [&str; 2] = ["format", "pretty"];
-/// A body that nobody asked for, on a path that is not there.
+/// A body that nobody asked for: it is read and passed over.
 const STRAY_BODY_BYTES_MAX: usize = 64 << 10;
 
 impl App {
@@ -114,7 +114,9 @@ impl App {
             Work::WaitIf(handler, _) | Work::ConverseOrWait(_, handler) => handler,
             Work::Converse(_) => unreachable!("conversations do not come here"),
         };
-        call.body = decompress(head, body, route.body_max)?;
+        if route.body.is_some() {
+            call.body = decompress(head, body, route.body_max)?;
+        }
         let key = head.header("idempotency-key").filter(|_| route.is_idempotent).map(str::to_owned);
         let response = match key {
             Some(key) => self.once(&key, &mut call, handler)?,
@@ -250,7 +252,7 @@ impl Service for App {
             return Plan::Answer { body_max: STRAY_BODY_BYTES_MAX };
         };
         let route = &routes::ROUTES[place];
-        let body_max = route.body_max;
+        let body_max = if route.body.is_some() { route.body_max } else { STRAY_BODY_BYTES_MAX };
         match route.work {
             Work::Answer(_) => Plan::Answer { body_max },
             Work::Wait(_) => Plan::Wait { body_max },
@@ -288,7 +290,11 @@ impl Service for App {
             self.admit(head, peer, route, parameters)
         });
         let begin = |response: Response| self.with_common_headers(head, response, &request.id);
-        let outcome = admitted.and_then(|mut call| talk(&mut call, exchange, &begin));
+        let outcome = admitted.and_then(|mut call| match head.method {
+            // What a stream would say has no length, and nobody wants to hear it.
+            Method::Head => Ok(routes::Talked::Respond(Response::empty(200))),
+            _ => talk(&mut call, exchange, &begin),
+        });
         match outcome {
             Ok(routes::Talked::Respond(response)) => exchange.respond(self.finish(head, response, &request)),
             Ok(routes::Talked::Sent(result)) => {

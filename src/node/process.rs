@@ -63,7 +63,7 @@ pub struct Node {
     settings: RwLock<Settings>,
     engine: Arc<Engine>,
     keys: Keys,
-    idempotency: Idempotency,
+    idempotency: Arc<Idempotency>,
     history: Arc<History>,
     store: Option<Arc<Store>>,
     /// Names of disruptors that would be made at the start, and were deleted.
@@ -112,13 +112,13 @@ impl Node {
         });
         let kept = store.as_ref().map_or_else(|| Ok(Vec::new()), |store| store.answers())?;
         let keeper = store.clone();
-        let idempotency = Idempotency::new(clock.clone(), kept, move |answer| {
+        let idempotency = Arc::new(Idempotency::new(clock.clone(), kept, move |answer| {
             if let Some(store) = &keeper {
                 store.keep_answer(answer);
             }
-        });
+        }));
         if let Some(store) = &store {
-            store.replace_answers(&idempotency.remembered())?;
+            store.replace_answers(|| idempotency.remembered())?;
         }
         let now = clock.unix_micros();
         let needs_keys = needs_keys(&settings);
@@ -186,11 +186,17 @@ impl Node {
         let bell = Arc::new(Bell::default());
         let (engine, own) = (Arc::clone(&self.engine), Arc::clone(&bell));
         let (history, clock) = (Arc::clone(&self.history), self.clock.clone());
+        let (store, idempotency) = (self.store.clone(), Arc::clone(&self.idempotency));
         let sample = move || {
             let mut is_rung = own.is_rung.lock();
             for second in 0_u64.. {
                 if *is_rung {
                     break;
+                }
+                if let Some(store) = store.as_ref().filter(|store| store.has_stale_answers()) {
+                    if let Err(error) = store.replace_answers(|| idempotency.remembered()) {
+                        log::error!(target: "node", "answers that are forgotten stay on disk: {error}");
+                    }
                 }
                 if second % STEP_SECONDS == 0 {
                     history.record(&engine, clock.unix_micros() / 1_000_000);
@@ -223,6 +229,7 @@ impl Node {
     pub fn begin_drain(&self) {
         // Relaxed: it is told to clients, and nothing depends on when they hear of it.
         self.is_draining.store(true, Ordering::Relaxed);
+        self.engine.stop_waiting();
     }
 
     /// Whether the node is about to end.

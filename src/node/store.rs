@@ -54,10 +54,19 @@ pub struct Kept {
     pub starts: bool,
 }
 
+/// The file of answers, and how many were appended since it was written anew.
+struct Answers {
+    file: File,
+    appended: usize,
+}
+
+/// Twice what is remembered.
+const APPENDED_MAX: usize = 20_000;
+
 /// A data folder, used by this process alone.
 pub struct Store {
     folder: PathBuf,
-    answers: Mutex<File>,
+    answers: Mutex<Answers>,
     _lock: FileLock,
 }
 
@@ -78,7 +87,11 @@ impl Store {
         let path = folder.join(ANSWERS);
         let answers = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
         let answers = answers.map_err(|source| StoreError::Io { path, source })?;
-        Ok(Self { folder: folder.to_owned(), answers: Mutex::new(answers), _lock: lock })
+        Ok(Self {
+            folder: folder.to_owned(),
+            answers: Mutex::new(Answers { file: answers, appended: 0 }),
+            _lock: lock,
+        })
     }
 
     /// Where sinks may write files.
@@ -132,22 +145,30 @@ impl Store {
         Ok(lines.filter_map(|line| remembered(&serde_json::from_str(&line).ok()?)).collect())
     }
 
-    /// Keeps only these answers.
-    pub fn replace_answers(&self, answers: &[Remembered]) -> Result<(), StoreError> {
-        let mut file = self.answers.lock();
+    /// Keeps only the answers that are still remembered.
+    pub fn replace_answers(&self, remembered: impl FnOnce() -> Vec<Remembered>) -> Result<(), StoreError> {
+        // Nobody appends meanwhile, so that nothing is lost between the two.
+        let mut answers = self.answers.lock();
         let path = self.folder.join(ANSWERS);
-        let text: Vec<u8> = answers.iter().flat_map(line).collect();
+        let text: Vec<u8> = remembered().iter().flat_map(line).collect();
         self.replace(ANSWERS, &text)?;
         let opened = OpenOptions::new().append(true).open(&path);
-        *file = opened.map_err(|source| StoreError::Io { path, source })?;
+        *answers = Answers { file: opened.map_err(|source| StoreError::Io { path, source })?, appended: 0 };
         Ok(())
     }
 
     /// Keeps one more answer.
     pub fn keep_answer(&self, answer: &Remembered) {
-        if let Err(error) = self.answers.lock().write_all(&line(answer)) {
+        let mut answers = self.answers.lock();
+        answers.appended += 1;
+        if let Err(error) = answers.file.write_all(&line(answer)) {
             log::error!(target: "node", "an answer is not kept for the next start: {error}");
         }
+    }
+
+    /// Whether so many answers were kept that most of them must be forgotten by now.
+    pub fn has_stale_answers(&self) -> bool {
+        self.answers.lock().appended > APPENDED_MAX
     }
 
     fn read(&self, name: &str) -> Result<Option<Value>, StoreError> {

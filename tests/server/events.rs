@@ -119,6 +119,35 @@ fn a_full_ring_is_told_and_waiting_helps_only_while_somebody_waits() {
     assert_eq!(client.ask("DELETE", "/api/v1/disruptor/stuck?force=true", &[], b"").status, 204);
 }
 
+/// The client of this test gives up after half a minute, and asks to wait for a whole one.
+#[test]
+fn who_waits_is_told_when_the_server_ends() {
+    let other = "disruptors:\n- name: other\n  sinks: [{kind: webhook, url: 'http://127.0.0.1:9/'}]\n";
+    let server = Running::start(&STUCK.replace("disruptors:\n", other));
+    let events = "/api/v1/disruptor/stuck/events";
+    (0..4).for_each(|_| assert_eq!(server.client().post(events, "1").status, 201));
+    assert_eq!(server.client().post("/api/v1/disruptor/other/events", "1").status, 201);
+    let ask = |method: &'static str, path: String| {
+        let mut client = server.client();
+        let body = if method == "POST" { "Content-Length: 1\r\n\r\n1" } else { "\r\n" };
+        client.say(format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{body}").as_bytes());
+        client
+    };
+    let mut waiting = [
+        ask("POST", format!("{events}?wait=60s")),
+        ask("POST", format!("{events}/bulk?wait=60s")),
+        ask("POST", "/api/v1/disruptor/other/stop?drain=60s".to_owned()),
+        ask("GET", "/api/v1/disruptor/main/events?wait=60s".to_owned()),
+    ];
+    let wait =
+        |_| server.client().get("/metrics").text().lines().any(|line| line == "badbatch_http_streams 4");
+    assert!((0..1000).any(wait), "all of them wait");
+    let ending = std::thread::spawn(move || server.stop());
+    let statuses = waiting.each_mut().map(|client| client.answer(false).status);
+    assert_eq!(statuses, [503, 503, 409, 200]);
+    assert!(!ending.join().expect("it ended"));
+}
+
 #[test]
 fn a_limit_per_second_is_told_apart_from_a_full_ring() {
     let server = Running::start("disruptors: [{name: slow, config: {max_events_per_second: 1}}]");

@@ -91,6 +91,14 @@ fn a_gating_reader_misses_nothing_and_holds_up_producers() {
 }
 
 #[test]
+fn asking_for_the_head_of_a_stream_does_not_begin_one() {
+    let server = Running::start("");
+    let mut client = server.client();
+    assert_eq!(client.ask("HEAD", &format!("{EVENTS}/stream"), &[], b"").status, 200);
+    assert_eq!(client.get("/health/live").status, 200);
+}
+
+#[test]
 fn several_topics_come_in_one_stream() {
     let server = Running::start("disruptors: [{name: other}]");
     let (mut reader, mut client) = (server.client(), server.client());

@@ -37,6 +37,6 @@ impl Sink for ForwardSink {
         let refused = |error: EngineError| Refusal::again(format!("forward from `{}`: {error}", self.from));
         let target = engine.find(&self.to).map_err(refused)?;
         // While the other ring is full, the events wait in this one.
-        target.publish(std::slice::from_ref(event), PATIENCE).map(drop).map_err(refused)
+        target.forward(std::slice::from_ref(event), PATIENCE).map(drop).map_err(refused)
     }
 }

@@ -12,6 +12,7 @@ mod webhook;
 pub use log::log_event;
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -98,6 +99,8 @@ impl Halt {
 pub struct Surroundings {
     pub engine: Weak<Engine>,
     pub clock: Clock,
+    /// Whether clients have waited long enough, since the engine is about to end.
+    pub stops_waiting: Arc<AtomicBool>,
     /// Where relative paths begin.
     pub files: Option<PathBuf>,
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::call::{Call, WAIT_MAX};
 use super::super::problem::Problem;
 use super::super::response::Response;
-use crate::engine::{Definition, Lifecycle, NamedDisruptor, rfc3339};
+use crate::engine::{Definition, EngineError, Lifecycle, NamedDisruptor, rfc3339};
 
 /// How long a stop waits for the sinks unless the client says otherwise.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -75,7 +75,12 @@ pub fn delete(call: &mut Call<'_>) -> Result<Response, Problem> {
     if call.query.boolean("force")?.unwrap_or(false) {
         disruptor.halt();
     }
-    call.node().delete(&disruptor, drain)?;
+    match drained(call, &disruptor, drain) {
+        // What has failed has nothing more to drain.
+        Ok(()) | Err(EngineError::Failed { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    call.node().delete(&disruptor, Duration::ZERO)?;
     Ok(Response::empty(204))
 }
 
@@ -85,7 +90,24 @@ pub fn start(call: &mut Call<'_>) -> Result<Response, Problem> {
 
 pub fn stop(call: &mut Call<'_>) -> Result<Response, Problem> {
     let drain = call.query.span("drain", WAIT_MAX)?.unwrap_or(DRAIN);
-    changed(call, |disruptor| disruptor.stop(drain))
+    changed(call, |disruptor| drained(call, disruptor, drain))
+}
+
+/// Stops a disruptor step by step, so that the server's own end does not wait for it.
+fn drained(call: &Call<'_>, disruptor: &NamedDisruptor, timeout: Duration) -> Result<(), EngineError> {
+    const STEP: Duration = Duration::from_millis(250);
+    let mut left = timeout;
+    loop {
+        match disruptor.stop(left.min(STEP)) {
+            Err(EngineError::DrainTimedOut { name, left: events, .. })
+                if left <= STEP || call.node().is_draining() =>
+            {
+                return Err(EngineError::DrainTimedOut { name, left: events, waited: timeout });
+            }
+            Err(EngineError::DrainTimedOut { .. }) => left -= STEP,
+            other => return other,
+        }
+    }
 }
 
 pub fn pause(call: &mut Call<'_>) -> Result<Response, Problem> {
@@ -98,7 +120,7 @@ pub fn resume(call: &mut Call<'_>) -> Result<Response, Problem> {
 
 fn changed(
     call: &Call<'_>,
-    change: impl Fn(&NamedDisruptor) -> Result<(), crate::engine::EngineError>,
+    change: impl Fn(&NamedDisruptor) -> Result<(), EngineError>,
 ) -> Result<Response, Problem> {
     let disruptor = call.disruptor()?;
     change(&disruptor)?;

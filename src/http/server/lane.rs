@@ -27,8 +27,6 @@ struct Taken {
     count: usize,
     by_address: HashMap<IpAddr, usize>,
     threads: Vec<JoinHandle<()>>,
-    /// For the threads' names.
-    started: u64,
 }
 
 /// The right to a lane, until it is dropped.
@@ -84,10 +82,6 @@ pub fn start(
     plan: Plan,
 ) {
     let lanes = Arc::clone(&permit.taken);
-    let mut taken = lanes.lock();
-    taken.threads.retain(|thread| !thread.is_finished());
-    taken.started += 1;
-    let name = format!("http-lane-{}", taken.started);
     let shared = Arc::clone(shared);
     let run = move || {
         shared.stats.lanes.add(1);
@@ -98,8 +92,13 @@ pub fn start(
             reactor.give_back(connection);
         }
     };
-    match thread::Builder::new().name(name).spawn(run) {
-        Ok(thread) => taken.threads.push(thread),
+    // Without the lock: a thread that does not start gives its permit back.
+    match thread::Builder::new().name("http-lane".to_owned()).spawn(run) {
+        Ok(thread) => {
+            let mut taken = lanes.lock();
+            taken.threads.retain(|thread| !thread.is_finished());
+            taken.threads.push(thread);
+        }
         // The connection closes: without a thread there is nobody to say why.
         Err(error) => log::error!(target: "http", "no thread for a request: {error}"),
     }
