@@ -17,6 +17,9 @@ pub mod node;
 #[cfg(feature = "http")]
 pub mod http;
 
+#[cfg(feature = "client")]
+pub mod client;
+
 #[cfg(all(feature = "cli", feature = "http"))]
 pub mod cli;
 

@@ -20,6 +20,7 @@ const LAYERS: &[(u8, &str)] = &[
     (3, "engine"),
     (4, "node"),
     (5, "http"),
+    (5, "client"),
     (6, "cli"),
 ];
 
