@@ -20,7 +20,7 @@ pub mod http;
 #[cfg(feature = "client")]
 pub mod client;
 
-#[cfg(all(feature = "cli", feature = "http"))]
+#[cfg(all(feature = "cli", feature = "client", feature = "http"))]
 pub mod cli;
 
 pub use disruptor::{

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 use crate::http::Server;
 use crate::node::{LogFormat, Logs, Node, Settings};
@@ -17,7 +17,7 @@ use crate::sys::signals::{self, Signal, Signals};
 /// Start a server.
 ///
 /// What is not given here comes from the environment, then from the configuration file.
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 #[argh(
     subcommand,
     name = "server",

@@ -10,5 +10,6 @@ mod tail;
 
 pub use error::{ClientError, Problem};
 pub use lines::{LineKind, LinesPublished};
+pub(crate) use request::disruptor_path;
 pub use request::{Answer, Body, Client};
 pub use tail::{Tail, Tailed};

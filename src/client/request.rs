@@ -295,7 +295,7 @@ impl Client {
 }
 
 /// The path of a disruptor, by its name or identifier.
-pub(super) fn disruptor_path(name: &str) -> String {
+pub(crate) fn disruptor_path(name: &str) -> String {
     format!("/api/v1/disruptor/{}", encoded(name))
 }
 

@@ -18,6 +18,13 @@ pub struct Code {
     pub explanation: &'static str,
 }
 
+impl Code {
+    /// The kind as it is explained.
+    pub fn to_json(&self) -> Value {
+        json!({"code": self.code, "status": self.status, "title": self.title, "explanation": self.explanation})
+    }
+}
+
 const fn code(code: &'static str, status: u16, title: &'static str, explanation: &'static str) -> Code {
     Code { code, status, title, explanation }
 }

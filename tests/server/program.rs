@@ -288,8 +288,8 @@ fn wrong_commands_are_told_in_a_line() {
     check(&["--version"], 0, concat!("badbatch ", env!("CARGO_PKG_VERSION")));
     check(&["--help"], 0, "server");
     check(&["server", "--help"], 0, "--data-dir");
-    check(&[], 2, "badbatch server");
-    check(&["serve"], 2, "serve");
+    check(&[], 0, "badbatch server");
+    check(&["serve"], 2, "error: no command 'serve'. Did you mean 'server'?");
     check(&["server", "--bnd", "x"], 2, "--bnd");
     check(
         &["server", "--bind", "here"],

@@ -109,10 +109,7 @@ pub fn explain(call: &mut Call<'_>) -> Result<Response, Problem> {
         let detail = format!("there is no code `{shown}`; there are {}", known.join(", "));
         return Err(Problem::new("error_not_found", detail));
     };
-    let body = json!({
-        "code": kind.code, "status": kind.status, "title": kind.title, "explanation": kind.explanation,
-    });
-    Ok(Response::json(200, &body))
+    Ok(Response::json(200, &kind.to_json()))
 }
 
 pub fn config(call: &mut Call<'_>) -> Result<Response, Problem> {

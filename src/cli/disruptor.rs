@@ -1,0 +1,263 @@
+//! `badbatch disruptor`: what there is, and what becomes of it.
+
+use argh::{ArgsInfo, FromArgs};
+use serde_json::{Value, json};
+
+use super::exit::Failure;
+use super::output::View;
+use super::session::{Session, span};
+use crate::client::Body;
+
+/// Make, list, start, stop and delete disruptors.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(subcommand, name = "disruptor")]
+pub struct Arguments {
+    #[argh(subcommand)]
+    pub command: Command,
+}
+
+#[derive(FromArgs, ArgsInfo)]
+#[argh(subcommand)]
+pub enum Command {
+    Create(Create),
+    List(List),
+    Show(Show),
+    Start(Start),
+    Stop(Stop),
+    Pause(Pause),
+    Resume(Resume),
+    Delete(Delete),
+    Health(Health),
+}
+
+/// Make a disruptor and start it.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(
+    subcommand,
+    name = "create",
+    example = "badbatch disruptor create orders --size 2048 --producer multi"
+)]
+pub struct Create {
+    /// its name: 1 to 64 of A-Z a-z 0-9 . _ -
+    #[argh(positional)]
+    name: String,
+    /// slots, a power of two [default: the server's, 1024]
+    #[argh(option, short = 's')]
+    size: Option<String>,
+    /// single or multi [default: the server's, single]
+    #[argh(option, short = 'p')]
+    producer: Option<String>,
+    /// blocking, yielding, busy-spin or sleeping [default: the server's, blocking]
+    #[argh(option, short = 'w')]
+    wait_strategy: Option<String>,
+    /// events per second that it takes at most
+    #[argh(option)]
+    rate_limit: Option<u64>,
+    /// do not start it
+    #[argh(switch)]
+    no_start: bool,
+    /// it is no error if it is there, defined in the same way or otherwise
+    #[argh(switch)]
+    if_not_exists: bool,
+}
+
+/// List the disruptors.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(subcommand, name = "list", example = "badbatch disruptor list -o name")]
+pub struct List {
+    /// only those in this state
+    #[argh(option)]
+    status: Option<String>,
+}
+
+/// Show a disruptor.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(subcommand, name = "show", example = "badbatch disruptor show main")]
+pub struct Show {
+    /// its name or identifier
+    #[argh(positional)]
+    id: String,
+}
+
+/// Start a disruptor.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(subcommand, name = "start", example = "badbatch disruptor start main")]
+pub struct Start {
+    /// its name or identifier
+    #[argh(positional)]
+    id: String,
+}
+
+/// Drain a disruptor and stop it.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(subcommand, name = "stop", example = "badbatch disruptor stop main --drain 5s")]
+pub struct Stop {
+    /// its name or identifier
+    #[argh(positional)]
+    id: String,
+    /// how long its sinks may take [default: 10s]
+    #[argh(option)]
+    drain: Option<String>,
+}
+
+/// Let a disruptor take no events for a while.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(subcommand, name = "pause", example = "badbatch disruptor pause main")]
+pub struct Pause {
+    /// its name or identifier
+    #[argh(positional)]
+    id: String,
+}
+
+/// Let a paused disruptor go on.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(subcommand, name = "resume", example = "badbatch disruptor resume main")]
+pub struct Resume {
+    /// its name or identifier
+    #[argh(positional)]
+    id: String,
+}
+
+/// Tell how a disruptor does.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(subcommand, name = "health", example = "badbatch disruptor health main")]
+pub struct Health {
+    /// its name or identifier
+    #[argh(positional)]
+    id: String,
+}
+
+/// Drain a disruptor and delete it.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(subcommand, name = "delete", example = "badbatch disruptor delete orders")]
+pub struct Delete {
+    /// its name or identifier
+    #[argh(positional)]
+    id: String,
+    /// end its sinks where they are
+    #[argh(switch, short = 'f')]
+    force: bool,
+}
+
+const COLUMNS: &[(&str, &str)] = &[
+    ("NAME", "/name"),
+    ("STATUS", "/status"),
+    ("SIZE", "/buffer_size"),
+    ("PRODUCER", "/producer_type"),
+    ("WAIT", "/wait_strategy"),
+    ("NEXT", "/next_sequence"),
+    ("CREATED", "/created_at"),
+];
+const LIST: View<'_> = View { rows: Some("items"), columns: COLUMNS, name: "/name" };
+const ONE: View<'_> = View {
+    rows: None,
+    columns: &[
+        ("Name", "/name"),
+        ("Id", "/id"),
+        ("Status", "/status"),
+        ("Reason", "/reason"),
+        ("Size", "/buffer_size"),
+        ("Producer", "/producer_type"),
+        ("Wait", "/wait_strategy"),
+        ("Sinks", "/sinks"),
+        ("First", "/first_available"),
+        ("Next", "/next_sequence"),
+        ("Created", "/created_at"),
+    ],
+    name: "/name",
+};
+const HEALTH: View<'_> = View {
+    rows: None,
+    columns: &[
+        ("Name", "/name"),
+        ("Status", "/status"),
+        ("Reasons", "/details/reasons"),
+        ("Sinks", "/details/sinks"),
+    ],
+    name: "/name",
+};
+
+pub fn run(command: Command, session: &Session) -> Result<(), Failure> {
+    let of = |id: &str| crate::client::disruptor_path(id);
+    let changed = |id: &str, action: &str, query: &str| {
+        let value = session.ask("POST", &format!("{}/{action}{query}", of(id)), None)?;
+        session.say(&format!("{} is {}", text(&value, "name"), text(&value, "status")));
+        if session.format == super::output::Format::Table { Ok(()) } else { session.show(&value, &ONE) }
+    };
+    match command {
+        Command::Create(arguments) => create(&arguments, session),
+        Command::List(arguments) => {
+            let status = arguments.status.map_or_else(String::new, |status| format!("&status={status}"));
+            let mut all = session.ask("GET", &format!("/api/v1/disruptor?limit=500{status}"), None)?;
+            while let Some(next) = all["next"].as_u64() {
+                let more = session.ask(
+                    "GET",
+                    &format!("/api/v1/disruptor?limit=500&offset={next}{status}"),
+                    None,
+                )?;
+                all["next"] = more["next"].clone();
+                let items = more["items"].as_array().cloned().unwrap_or_default();
+                all["items"].as_array_mut().into_iter().for_each(|list| list.extend(items.iter().cloned()));
+            }
+            session.show(&all, &LIST)
+        }
+        Command::Show(arguments) => {
+            let value = session.ask("GET", &of(&arguments.id), None)?;
+            session.show(&value, &ONE)?;
+            session.say(&format!("next: badbatch event tail {}", text(&value, "name")));
+            Ok(())
+        }
+        Command::Start(arguments) => changed(&arguments.id, "start", ""),
+        Command::Pause(arguments) => changed(&arguments.id, "pause", ""),
+        Command::Resume(arguments) => changed(&arguments.id, "resume", ""),
+        Command::Stop(arguments) => {
+            let drain = arguments.drain.as_deref().map(|text| span("--drain", text)).transpose()?;
+            let query = drain.map_or_else(String::new, |drain| format!("?drain={}ms", drain.as_millis()));
+            changed(&arguments.id, "stop", &query)
+        }
+        Command::Delete(arguments) => {
+            let force = if arguments.force { "?force=true" } else { "" };
+            session.ask("DELETE", &format!("{}{force}", of(&arguments.id)), None)?;
+            session.say(&format!("{} is deleted", arguments.id));
+            Ok(())
+        }
+        Command::Health(arguments) => {
+            session.show(&session.ask("GET", &format!("{}/health", of(&arguments.id)), None)?, &HEALTH)
+        }
+    }
+}
+
+fn create(arguments: &Create, session: &Session) -> Result<(), Failure> {
+    let mut definition = json!({"name": arguments.name});
+    let options = [
+        ("buffer_size", &arguments.size),
+        ("producer_type", &arguments.producer),
+        ("wait_strategy", &arguments.wait_strategy),
+    ];
+    for (member, value) in options {
+        if let Some(value) = value {
+            definition[member] = json!(value);
+        }
+    }
+    if let Some(limit) = arguments.rate_limit {
+        definition["config"] = json!({"max_events_per_second": limit});
+    }
+    let path = if arguments.no_start { "/api/v1/disruptor?start=false" } else { "/api/v1/disruptor" };
+    let made = session.client.json("POST", path, Some(Body::Json(definition)));
+    let value = match made {
+        Err(error) if arguments.if_not_exists && error.code() == Some("name_taken") => {
+            session.ask("GET", &crate::client::disruptor_path(&arguments.name), None)?
+        }
+        made => made.map_err(|error| session.failed(&error))?,
+    };
+    session.show(&value, &ONE)?;
+    session.say(&format!(
+        "next: badbatch event publish {} '{{\"message\": \"Hello, World!\"}}'",
+        arguments.name
+    ));
+    Ok(())
+}
+
+fn text(value: &Value, member: &str) -> String {
+    value[member].as_str().unwrap_or_default().to_owned()
+}

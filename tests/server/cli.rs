@@ -1,0 +1,167 @@
+//! The command line against a real server: what it prints, and its status.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::support::{Folder, Running};
+
+/// Runs the program with an endpoint, and some standard input; returns the status, output and errors.
+fn run(endpoint: &str, arguments: &[&str], input: &str) -> (i32, String, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_badbatch"))
+        .args(arguments)
+        .env("BADBATCH_ENDPOINT", endpoint)
+        .env_remove("BADBATCH_TOKEN")
+        .env_remove("BADBATCH_OUTPUT")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    // Who does not read is done with it.
+    let _written = child.stdin.take().expect("its input is piped").write_all(input.as_bytes());
+    let output = child.wait_with_output().expect("it ends");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it is text");
+    (output.status.code().expect("no signal ended it"), text(output.stdout), text(output.stderr))
+}
+
+fn endpoint(server: &Running) -> String {
+    format!("http://{}", server.address)
+}
+
+#[test]
+fn what_was_ever_promised_works_in_this_order() {
+    let server = Running::start("");
+    let rows: [(&[&str], &str); 27] = [
+        (&["disruptor", "create", "my-disruptor"], "my-disruptor"),
+        (
+            &[
+                "disruptor",
+                "create",
+                "my-disruptor-2",
+                "--size",
+                "2048",
+                "--producer",
+                "multi",
+                "--wait-strategy",
+                "busy-spin",
+            ],
+            "busy-spin",
+        ),
+        (&["disruptor", "create", "my-disruptor-2", "--if-not-exists"], "2048"),
+        (
+            &["event", "publish", "my-disruptor", "{\"message\": \"Hello, World!\"}"],
+            "published to my-disruptor  sequence 0",
+        ),
+        (
+            &[
+                "event",
+                "batch",
+                "my-disruptor",
+                "[{\"data\": \"event1\"}, {\"data\": \"event2\"}, {\"data\": \"event3\"}]",
+            ],
+            "SEQUENCE",
+        ),
+        (&["event", "generate", "my-disruptor", "--count", "50", "--rate", "0"], "Published   50"),
+        (&["event", "get", "my-disruptor", "1"], "Data         event1"),
+        (&["event", "list", "my-disruptor", "--limit", "2", "-o", "ndjson"], "\"sequence\":1"),
+        (
+            &["event", "tail", "my-disruptor", "--from", "0", "--count", "4", "-o", "json"],
+            "\"data\":\"event3\"",
+        ),
+        (&["event", "tail", "my-disruptor", "--from", "50", "--exit-at-end"], "number"),
+        (
+            &["event", "publish", "main", "-", "-m", "k=v", "--correlation-id=c", "-o", "json"],
+            "\"correlation_id\": \"c\"",
+        ),
+        (&["event", "broadcast", "{\"main\": [1]}"], "published_count"),
+        (&["event", "publish-file", "main", "-"], "Published  1"),
+        (&["disruptor", "ls"], "my-disruptor-2"),
+        (&["disruptor", "list", "-o", "name"], "main\nmy-disruptor\nmy-disruptor-2\n"),
+        (&["-o", "csv", "disruptor", "list"], "name,status,size"),
+        (&["disruptor", "show", "main", "-o", "yaml"], "name: main"),
+        (&["disruptor", "health", "main"], "healthy"),
+        (&["disruptor", "pause", "main", "--output=json"], "\"status\": \"paused\""),
+        (&["disruptor", "resume", "main"], ""),
+        (&["disruptor", "stop", "main", "--drain", "5s"], ""),
+        (&["disruptor", "start", "main"], ""),
+        (&["disruptor", "rm", "my-disruptor-2", "-f"], ""),
+        (&["api", "GET", "/health"], "\"status\": \"healthy\""),
+        (&["api", "put", "/api/v1/disruptor/b", "{}", "-o", "ndjson"], "\"name\":\"b\""),
+        (&["explain", "ring_full"], "503"),
+        (&["version", "-o", "json"], "\"server\": \"0."),
+    ];
+    for (arguments, said) in rows {
+        let (code, out, errors) = run(&endpoint(&server), arguments, "{\"from\": \"input\"}");
+        assert!(code == 0 && out.contains(said), "{arguments:?}: {code}\n{out}{errors}");
+    }
+}
+
+#[test]
+fn what_goes_wrong_has_a_status_and_a_line() {
+    let server = Running::start("disruptors: [{name: paused}]");
+    assert_eq!(run(&endpoint(&server), &["disruptor", "pause", "paused"], "").0, 0);
+    let rows: [(&[&str], i32, &str); 15] = [
+        (&["disruptor", "show", "mian"], 3, "did you mean `main`?"),
+        (&["event", "get", "main", "7"], 3, "does not exist yet"),
+        (&["event", "publish", "paused", "1"], 5, "is paused and cannot take events"),
+        (&["disruptor", "create", "main"], 5, "badbatch explain name_taken"),
+        (&["disruptor", "create", "a b"], 2, "take 1 to 64 of"),
+        (&["disruptor", "create", "a", "-s", "1000"], 2, "nearest are 512 and 1024"),
+        (&["event", "publish", "main", "hello"], 2, "a text needs its own quotation marks"),
+        (&["event", "publish", "main", "@/nothing"], 2, "/nothing"),
+        (&["event", "publish", "main", "1", "-m", "x"], 2, "`x` is not name=value"),
+        (&["event", "publish", "main"], 2, "data"),
+        (&["disruptor", "list", "-o", "jsn"], 2, "there are table, json"),
+        (&["disruptor", "lst"], 2, "Did you mean 'disruptor list'?"),
+        (&["disruptor", "list", "--endpoint", "localhost"], 2, "--endpoint: `localhost` is not an endpoint"),
+        (&["explain", "ring_ful"], 3, "Did you mean ring_full?"),
+        (&["event", "broadcast", "{\"x\": [1]}"], 7, "1 batches were refused"),
+    ];
+    for (arguments, status, said) in rows {
+        let (code, out, errors) = run(&endpoint(&server), arguments, "");
+        assert!(code == status && errors.contains(said), "{arguments:?}: {code}\n{out}{errors}");
+    }
+    let (code, _, errors) =
+        run(&endpoint(&server), &["event", "publish-file", "main", "-", "--ndjson"], "1\nwrong\n2\n");
+    assert!(code == 7 && errors.contains("line 2: ") && errors.contains("1 lines were refused"), "{errors}");
+    let keys = Running::start("auth: {enabled: true, api_keys: [the-key]}");
+    let (code, _, errors) = run(&endpoint(&keys), &["disruptor", "list"], "");
+    assert!(code == 4 && errors.contains("--token-file"), "{errors}");
+    let folder = Folder::new();
+    let file = folder.0.join("key");
+    std::fs::write(&file, "the-key\n").expect("it is written");
+    let token = ["disruptor", "list", "--token-file", file.to_str().expect("it is text")];
+    assert_eq!(run(&endpoint(&keys), &token, "").0, 0);
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .expect("there is a port")
+        .local_addr()
+        .expect("it is bound");
+    let (code, _, errors) = run(&format!("http://{closed}"), &["disruptor", "list"], "");
+    assert!(
+        code == 6
+            && errors.contains("start one: badbatch server")
+            && errors.contains("(now: BADBATCH_ENDPOINT)"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn a_large_file_goes_through_and_a_reader_that_leaves_is_no_error() {
+    let server = Running::start("disruptors: [{name: big, buffer_size: 131072}]");
+    let lines: String = (0..100_000).map(|number| format!("{number:0>100}\n")).collect();
+    let (code, out, errors) =
+        run(&endpoint(&server), &["event", "publish-file", "big", "-", "-q", "-o", "json"], &lines);
+    let told: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{errors}"));
+    assert!(code == 0 && told["published_count"] == 100_000 && errors.is_empty(), "{errors}");
+    let shell =
+        format!("{} event tail big --from 0 --exit-at-end | head -n 1", env!("CARGO_BIN_EXE_badbatch"));
+    let output = Command::new("bash")
+        .args(["-o", "pipefail", "-c", &shell])
+        .env("BADBATCH_ENDPOINT", endpoint(&server))
+        .output()
+        .expect("there is a shell");
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert_eq!(output.stdout.iter().filter(|byte| **byte == b'\n').count(), 1);
+}
