@@ -20,6 +20,8 @@ const CONFLICT: u8 = 5;
 const UNREACHABLE: u8 = 6;
 /// Some of it was done, and some was refused.
 pub const PARTLY: u8 = 7;
+/// What was looked at is not well.
+pub const UNHEALTHY: u8 = 8;
 
 impl Failure {
     /// The arguments are wrong.

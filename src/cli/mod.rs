@@ -4,10 +4,13 @@
 //! standard error. `prepass.rs` makes arguments out of what people type, argh reads them, `session.rs` is what every
 //! command that talks to a server has. Start with [`run`].
 
+mod config;
 mod disruptor;
 mod event;
 mod exit;
 mod input;
+mod key;
+mod monitor;
 mod output;
 mod prepass;
 mod server;
@@ -53,6 +56,9 @@ enum Command {
     Server(server::Arguments),
     Disruptor(disruptor::Arguments),
     Event(event::Arguments),
+    Monitor(monitor::Arguments),
+    Config(config::Arguments),
+    Key(key::Arguments),
     Api(tools::Api),
     Explain(tools::Explain),
     Version(tools::Version),
@@ -65,6 +71,8 @@ badbatch: named disruptors behind REST
   badbatch disruptor list | create | show    what there is, and more of it
   badbatch event publish main '{\"a\": 1}'     say something
   badbatch event tail main                   and hear it
+  badbatch monitor system                    how it does, in numbers
+  badbatch config example                    a file to begin with
   badbatch api GET /health                   any request
   badbatch explain ring_full                 what an error means
 
@@ -110,6 +118,9 @@ fn try_run(arguments: &[&str]) -> Result<ExitCode, Failure> {
         Command::Server(arguments) => return Ok(server::run(&arguments)),
         Command::Disruptor(arguments) => disruptor::run(arguments.command, &session()?)?,
         Command::Event(arguments) => event::run(arguments.command, &session()?)?,
+        Command::Monitor(arguments) => monitor::run(arguments.command, &session()?)?,
+        Command::Config(arguments) => config::run(arguments.command, session)?,
+        Command::Key(arguments) => key::run(arguments.command, &session()?)?,
         Command::Api(arguments) => tools::api(&arguments, &session()?)?,
         Command::Explain(arguments) => tools::explain(&arguments, &session()?)?,
         Command::Version(_) => tools::version(&session()?)?,

@@ -10,6 +10,6 @@ mod tail;
 
 pub use error::{ClientError, Problem};
 pub use lines::{LineKind, LinesPublished};
-pub(crate) use request::disruptor_path;
 pub use request::{Answer, Body, Client};
+pub(crate) use request::{disruptor_path, key_path};
 pub use tail::{Tail, Tailed};

@@ -160,6 +160,15 @@ impl Client {
         self.request("DELETE", &disruptor_path(disruptor), None, self.timeout).map(drop)
     }
 
+    /// How the server does, also if that is badly.
+    pub fn health(&self) -> Result<Value, ClientError> {
+        match self.once("GET", "/health", None, "", self.timeout) {
+            Ok(answer) => serde_json::from_slice(&answer.body)
+                .map_err(|error| self.garbage(format!("its answer is not JSON: {error}"))),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A request whose answer is JSON; null if it has no body.
     pub fn json(&self, method: &str, path: &str, body: Option<Body>) -> Result<Value, ClientError> {
         let answer = self.request(method, path, body, self.timeout)?;
@@ -249,8 +258,9 @@ impl Client {
             let cause = "no answer in HTTP came".to_owned();
             return Err(ClientError::Unreachable { endpoint: self.endpoint.clone(), cause });
         }
+        let is_told = (200..400).contains(&status) || path == "/health";
         match status {
-            200..=399 => Ok(Answer { status, content_type, body: response.into_bytes() }),
+            _ if is_told => Ok(Answer { status, content_type, body: response.into_bytes() }),
             _ => Err(self.problem(status, response.as_bytes())),
         }
     }
@@ -297,6 +307,11 @@ impl Client {
 /// The path of a disruptor, by its name or identifier.
 pub(crate) fn disruptor_path(name: &str) -> String {
     format!("/api/v1/disruptor/{}", encoded(name))
+}
+
+/// The path of an access key.
+pub(crate) fn key_path(id: &str) -> String {
+    format!("/api/v1/key/{}", encoded(id))
 }
 
 /// A text as a part of a path.

@@ -33,7 +33,7 @@ fn endpoint(server: &Running) -> String {
 #[test]
 fn what_was_ever_promised_works_in_this_order() {
     let server = Running::start("");
-    let rows: [(&[&str], &str); 27] = [
+    let rows: [(&[&str], &str); 37] = [
         (&["disruptor", "create", "my-disruptor"], "my-disruptor"),
         (
             &[
@@ -87,6 +87,16 @@ fn what_was_ever_promised_works_in_this_order() {
         (&["disruptor", "stop", "main", "--drain", "5s"], ""),
         (&["disruptor", "start", "main"], ""),
         (&["disruptor", "rm", "my-disruptor-2", "-f"], ""),
+        (&["monitor", "system"], "DISRUPTOR"),
+        (&["monitor", "disruptor", "my-disruptor"], "Published     54"),
+        (&["monitor", "health", "-o", "json"], "\"status\": \"healthy\""),
+        (&["monitor", "export", "-", "--format", "prometheus"], "# TYPE badbatch_build_info gauge"),
+        (&["monitor", "export", "-", "-f", "csv"], "disruptor,published"),
+        (&["config", "show"], "server.bind_addr"),
+        (&["config", "get", "logging.level", "-o", "name"], "info\n"),
+        (&["config", "example"], "bind_addr: 127.0.0.1:8080"),
+        (&["key", "create", "deploy", "--role", "writer", "--expires", "90d"], "bb_"),
+        (&["key", "list", "-o", "csv"], "deploy,writer"),
         (&["api", "GET", "/health"], "\"status\": \"healthy\""),
         (&["api", "put", "/api/v1/disruptor/b", "{}", "-o", "ndjson"], "\"name\":\"b\""),
         (&["explain", "ring_full"], "503"),
@@ -102,7 +112,7 @@ fn what_was_ever_promised_works_in_this_order() {
 fn what_goes_wrong_has_a_status_and_a_line() {
     let server = Running::start("disruptors: [{name: paused}]");
     assert_eq!(run(&endpoint(&server), &["disruptor", "pause", "paused"], "").0, 0);
-    let rows: [(&[&str], i32, &str); 15] = [
+    let rows: [(&[&str], i32, &str); 20] = [
         (&["disruptor", "show", "mian"], 3, "did you mean `main`?"),
         (&["event", "get", "main", "7"], 3, "does not exist yet"),
         (&["event", "publish", "paused", "1"], 5, "is paused and cannot take events"),
@@ -116,6 +126,11 @@ fn what_goes_wrong_has_a_status_and_a_line() {
         (&["disruptor", "list", "-o", "jsn"], 2, "there are table, json"),
         (&["disruptor", "lst"], 2, "Did you mean 'disruptor list'?"),
         (&["disruptor", "list", "--endpoint", "localhost"], 2, "--endpoint: `localhost` is not an endpoint"),
+        (&["config", "get", "logging.levl"], 3, "Did you mean logging.level?"),
+        (&["config", "validate", "/nothing"], 2, "/nothing"),
+        (&["key", "revoke", "x"], 3, "there is no key `x`"),
+        (&["key", "create", "x", "--role", "root"], 2, "viewer, writer, admin"),
+        (&["monitor", "export", "-", "--format", "xml"], 2, "there are json, csv"),
         (&["explain", "ring_ful"], 3, "Did you mean ring_full?"),
         (&["event", "broadcast", "{\"x\": [1]}"], 7, "1 batches were refused"),
     ];
@@ -143,6 +158,35 @@ fn what_goes_wrong_has_a_status_and_a_line() {
         code == 6
             && errors.contains("start one: badbatch server")
             && errors.contains("(now: BADBATCH_ENDPOINT)"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn a_server_that_is_unwell_is_told_by_the_status() {
+    let server = Running::start(
+        "disruptors: [{name: failed, sinks: [{kind: webhook, url: 'http://127.0.0.1:9/', attempts: 1}]}]\nserver: {drain_timeout: 0s}",
+    );
+    let publish = || run(&endpoint(&server), &["event", "publish", "failed", "1", "-q"], "").0;
+    assert!((0..1000).any(|_| publish() == 5), "it fails");
+    let (code, out, errors) = run(&endpoint(&server), &["monitor", "health"], "");
+    assert!(code == 8 && out.contains("unhealthy") && errors.contains("unhealthy"), "{code}: {out}{errors}");
+}
+
+#[test]
+fn a_configuration_is_written_checked_and_not_overwritten() {
+    let folder = Folder::new();
+    let path = folder.0.join("badbatch.yaml").display().to_string();
+    let nowhere = "http://127.0.0.1:9";
+    assert_eq!(run(nowhere, &["config", "example", &path], "").0, 0);
+    let (code, out, errors) = run(nowhere, &["config", "validate", &path], "");
+    assert!(code == 0 && out.contains("orders"), "{out}{errors}");
+    assert_eq!(run(nowhere, &["config", "example", &path], "").0, 1);
+    std::fs::write(&path, "server:\n  bind_adr: x\n").expect("it is written");
+    let (code, _, errors) = run(nowhere, &["config", "validate", &path], "");
+    assert!(
+        code == 2
+            && errors.contains("line 2: `server.bind_adr` is not a known key; did you mean `bind_addr`?"),
         "{errors}"
     );
 }
