@@ -5,6 +5,7 @@
 //! command that talks to a server has. Start with [`run`].
 
 mod config;
+mod demo;
 mod disruptor;
 mod event;
 mod exit;
@@ -53,6 +54,7 @@ struct Arguments {
 #[derive(FromArgs, ArgsInfo)]
 #[argh(subcommand)]
 enum Command {
+    Demo(demo::Demo),
     Server(server::Arguments),
     Disruptor(disruptor::Arguments),
     Event(event::Arguments),
@@ -67,7 +69,8 @@ enum Command {
 const OVERVIEW: &str = "\
 badbatch: named disruptors behind REST
 
-  badbatch server                            start one here
+  badbatch demo                              a million events through a ring, here
+  badbatch server                            start a server
   badbatch disruptor list | create | show    what there is, and more of it
   badbatch event publish main '{\"a\": 1}'     say something
   badbatch event tail main                   and hear it
@@ -116,6 +119,7 @@ fn try_run(arguments: &[&str]) -> Result<ExitCode, Failure> {
     };
     match command {
         Command::Server(arguments) => return Ok(server::run(&arguments)),
+        Command::Demo(arguments) => demo::run(&arguments, &session()?)?,
         Command::Disruptor(arguments) => disruptor::run(arguments.command, &session()?)?,
         Command::Event(arguments) => event::run(arguments.command, &session()?)?,
         Command::Monitor(arguments) => monitor::run(arguments.command, &session()?)?,

@@ -192,6 +192,32 @@ fn a_configuration_is_written_checked_and_not_overwritten() {
 }
 
 #[test]
+fn a_demo_needs_no_server_and_proves_what_it_did() {
+    let nowhere = "http://127.0.0.1:9";
+    let lines: String = (0..2000).map(|number| format!("line {number} gr\u{fc}n\r\n")).collect();
+    let rows: [(&[&str], i32, &str); 7] = [
+        (&["demo", "--events", "20000"], 0, "20000 of 20000 events"),
+        (
+            &["demo", "--events", "20000", "--producers", "3", "--wait-strategy", "yielding", "-o", "json"],
+            0,
+            "\"checksum\": \"ok\"",
+        ),
+        (&["demo", "--input", "-"], 0, "2000 of 2000 lines, each once and in order,"),
+        (&["demo", "--events", "0"], 0, "checksum ok"),
+        (&["demo", "--size", "1000"], 2, "nearest are 512 and 1024"),
+        (&["demo", "--producers", "0"], 2, "0 is not from 1 to 64"),
+        (&["demo", "--wait-strategy", "lazy"], 2, "no wait strategy is called `lazy`"),
+    ];
+    for (arguments, status, said) in rows {
+        let (code, out, errors) = run(nowhere, arguments, &lines);
+        assert!(
+            code == status && format!("{out}{errors}").contains(said),
+            "{arguments:?}: {code}\n{out}{errors}"
+        );
+    }
+}
+
+#[test]
 fn a_large_file_goes_through_and_a_reader_that_leaves_is_no_error() {
     let server = Running::start("disruptors: [{name: big, buffer_size: 131072}]");
     let lines: String = (0..100_000).map(|number| format!("{number:0>100}\n")).collect();
