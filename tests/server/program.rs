@@ -89,7 +89,7 @@ fn the_greeting_s_commands_work_as_they_are() {
     let answer: Value = serde_json::from_slice(&publish.stdout).expect("it answers JSON");
     assert_eq!(answer["sequence"], 0);
     // Following does not end by itself.
-    let tail = format!("{} -sS --max-time 10 | head -n 4", commands[1]);
+    let tail = format!("{} -sS --max-time 3 | head -n 4", commands[1]);
     let tail = Command::new("sh").args(["-c", &tail]).output().expect("there is a shell");
     assert!(String::from_utf8_lossy(&tail.stdout).contains("Hello, World!"), "{tail:?}");
 }
