@@ -375,7 +375,11 @@ impl Settings {
                 }
                 Some(key) => match check(key, value.clone()) {
                     Ok(value) => drop(new.values.insert(key.path, Setting { value, origin: origin.clone() })),
-                    Err(message) => errors.push(error(message)),
+                    Err(message) => {
+                        // The path is said apart.
+                        let message = message.split_once(": ").map_or(message.as_str(), |(_, rest)| rest);
+                        errors.push(error(message.to_owned()));
+                    }
                 },
             }
         }
