@@ -8,6 +8,8 @@ pub mod sys;
 
 pub mod metrics;
 
+#[cfg(any(feature = "client", feature = "http"))]
+pub mod api;
 pub mod disruptor;
 #[cfg(feature = "http")]
 pub mod engine;
@@ -20,7 +22,7 @@ pub mod http;
 #[cfg(feature = "client")]
 pub mod client;
 
-#[cfg(all(feature = "cli", feature = "client", feature = "http"))]
+#[cfg(feature = "cli")]
 pub mod cli;
 
 pub use disruptor::{

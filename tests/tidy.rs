@@ -16,6 +16,7 @@ const LAYERS: &[(u8, &str)] = &[
     (0, "base"),
     (1, "sys"),
     (1, "metrics"),
+    (2, "api"),
     (2, "disruptor"),
     (3, "engine"),
     (4, "node"),
@@ -37,7 +38,8 @@ const UNSAFE_HOMES: &[&str] = &[
 ];
 
 /// Where features add names.
-const FEATURE_HOMES: &[&str] = &["src/lib.rs", "src/main.rs", "src/sys/mod.rs", "src/http/mod.rs"];
+const FEATURE_HOMES: &[&str] =
+    &["src/lib.rs", "src/main.rs", "src/base/mod.rs", "src/sys/mod.rs", "src/http/mod.rs", "src/cli/mod.rs"];
 
 /// What stands at the top level, dot-files aside.
 const TOP_LEVEL: &str =

@@ -7,5 +7,7 @@ pub mod clock;
 pub mod cpu;
 pub mod cpu_set;
 pub mod deadline;
+#[cfg(any(feature = "cli", feature = "http"))]
+pub mod nearest;
 pub mod rng;
 pub mod ulid;

@@ -7,8 +7,9 @@ use serde_json::json;
 
 use super::exit::Failure;
 use super::output::{View, print};
+use super::serve;
 use super::session::Session;
-use crate::node::Settings;
+use crate::base::nearest::nearest;
 
 /// Show and check settings.
 #[derive(FromArgs, ArgsInfo)]
@@ -89,7 +90,7 @@ pub fn run(command: Command, session: impl Fn() -> Result<Session, Failure>) -> 
             match found {
                 Some(setting) => session.show(setting, &SETTING),
                 None => {
-                    let near = crate::engine::nearest(&arguments.key, known());
+                    let near = nearest(&arguments.key, known());
                     let hint = near.map_or_else(String::new, |near| format!(" Did you mean {near}?"));
                     Err(Failure::with_code(3, format!("no setting '{}'.{hint}", arguments.key)))
                 }
@@ -100,14 +101,15 @@ pub fn run(command: Command, session: impl Fn() -> Result<Session, Failure>) -> 
             let path = &arguments.file;
             let text =
                 fs::read_to_string(path).map_err(|error| Failure::usage(format!("{path}: {error}")))?;
-            let settings = Settings::gather(Some(&text), |_| None, &[]).map_err(|errors| {
+            let mut checked = serve::check(&text).map_err(|errors| {
                 let told: Vec<String> = errors.iter().map(|error| format!("{path}: {error}")).collect();
                 Failure::usage(told.join("\nerror: "))
             })?;
-            settings.notices.iter().for_each(|notice| session.say(&format!("{path}: {notice}")));
-            let names: Vec<_> =
-                settings.definitions().iter().map(|definition| definition.name.clone()).collect();
-            session.show(&json!({"file": path, "disruptors": names, "notices": settings.notices}), &CHECKED)
+            let notices = checked["notices"].as_array().into_iter().flatten();
+            notices
+                .for_each(|notice| session.say(&format!("{path}: {}", notice.as_str().unwrap_or_default())));
+            checked["file"] = json!(path);
+            session.show(&checked, &CHECKED)
         }
         Command::Example(Example { file: None }) => Ok(print(EXAMPLE.trim_end())?),
         Command::Example(Example { file: Some(path) }) => {
@@ -116,17 +118,5 @@ pub fn run(command: Command, session: impl Fn() -> Result<Session, Failure>) -> 
             std::io::Write::write_all(&mut file, EXAMPLE.as_bytes())?;
             Ok(print(&format!("written to {path}; start with it: badbatch server --config {path}"))?)
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::node::Settings;
-
-    #[test]
-    fn the_example_is_right() {
-        let settings = Settings::gather(Some(super::EXAMPLE), |_| None, &[]).expect("it is right");
-        assert_eq!(settings.definitions().len(), 1);
-        assert_eq!(settings.notices, Vec::<String>::new());
     }
 }

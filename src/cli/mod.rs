@@ -14,6 +14,8 @@ mod key;
 mod monitor;
 mod output;
 mod prepass;
+#[cfg_attr(not(feature = "http"), path = "serve_elsewhere.rs")]
+mod serve;
 mod server;
 mod session;
 mod tools;
@@ -118,7 +120,7 @@ fn try_run(arguments: &[&str]) -> Result<ExitCode, Failure> {
         )
     };
     match command {
-        Command::Server(arguments) => return Ok(server::run(&arguments)),
+        Command::Server(arguments) => return Ok(serve::run(&arguments)),
         Command::Demo(arguments) => demo::run(&arguments, &session()?)?,
         Command::Disruptor(arguments) => disruptor::run(arguments.command, &session()?)?,
         Command::Event(arguments) => event::run(arguments.command, &session()?)?,

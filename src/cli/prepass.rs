@@ -7,7 +7,7 @@
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind};
 
 use super::exit::Failure;
-use crate::engine::nearest;
+use crate::base::nearest::nearest;
 
 /// Words for commands that are understood for ever.
 const ALIASES: [(&str, &str); 3] = [("ls", "list"), ("rm", "delete"), ("pub", "publish")];

@@ -7,6 +7,8 @@ use super::exit::Failure;
 use super::input;
 use super::output::{Format, View, print};
 use super::session::Session;
+use crate::api;
+use crate::base::nearest::nearest;
 use crate::client::Body;
 
 /// Send any request.
@@ -65,10 +67,9 @@ pub fn api(arguments: &Api, session: &Session) -> Result<(), Failure> {
 
 pub fn explain(arguments: &Explain, session: &Session) -> Result<(), Failure> {
     // Of this program, so that it can be asked while no server is there.
-    let kind = crate::http::explain(&arguments.code);
-    let value = kind.ok_or_else(|| {
-        let known = crate::http::codes();
-        let near = crate::engine::nearest(&arguments.code, known.iter().copied());
+    let value = api::explain(&arguments.code).map(api::Code::to_json).ok_or_else(|| {
+        let known: Vec<_> = api::CODES.iter().map(|kind| kind.code).collect();
+        let near = nearest(&arguments.code, known.iter().copied());
         let hint = near.map_or_else(
             || format!("There are {}.", known.join(", ")),
             |near| format!("Did you mean {near}?"),

@@ -306,14 +306,15 @@ impl<E, P: ProducerKind, W: WaitStrategy> RingBuffer<E, P, W> {
         }
         let Ring { control, sequencer, slots, .. } = &*self.ring;
         // A single producer that has tokens out is suspended, so it needs no look at them here.
-        if control.is_running() && (P::Sequencer::SINGLE || self.tokens.is_empty()) {
-            if let Some(claimed) = sequencer.claim_at_once(&mut self.local, size) {
-                let ahead = claimed.end + slots.prefetch_distance();
-                if sequencer.prefetch(&self.local, ahead) {
-                    prefetch::for_write(slots.slot(ahead).as_ptr());
-                }
-                return Ok(claimed);
+        if control.is_running()
+            && (P::Sequencer::SINGLE || self.tokens.is_empty())
+            && let Some(claimed) = sequencer.claim_at_once(&mut self.local, size)
+        {
+            let ahead = claimed.end + slots.prefetch_distance();
+            if sequencer.prefetch(&self.local, ahead) {
+                prefetch::for_write(slots.slot(ahead).as_ptr());
             }
+            return Ok(claimed);
         }
         self.claim_with_care(size, patience)
     }

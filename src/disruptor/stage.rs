@@ -316,11 +316,11 @@ impl<E: Sync + 'static, H: EventHandler<E>, K: Fn(&E) -> u64 + Send + 'static> S
                     resume_unwind(panic);
                 }
             };
-            if spread(key, self.count) == self.index {
-                if let Some((sequence, event)) = held_back.replace((sequence, event)) {
-                    *run.at = sequence;
-                    self.handler.on_event(event, sequence, false);
-                }
+            if spread(key, self.count) == self.index
+                && let Some((sequence, event)) = held_back.replace((sequence, event))
+            {
+                *run.at = sequence;
+                self.handler.on_event(event, sequence, false);
             }
         }
         if let Some((sequence, event)) = held_back {

@@ -152,10 +152,10 @@ impl Definition {
                 }
             },
         };
-        if !name.is_empty() || given.is_some() {
-            if let Err(message) = check_name(name) {
-                fields.refuse("name", message);
-            }
+        if (!name.is_empty() || given.is_some())
+            && let Err(message) = check_name(name)
+        {
+            fields.refuse("name", message);
         }
         let buffer_size = fields.integer("buffer_size", 0, u64::MAX).map(|size| {
             if let Err(message) = check_size(size) {

@@ -1,5 +1,6 @@
 //! Reading a JSON object field by field, so that a mistake is told with its place and its mend.
 
+use crate::base::nearest::nearest;
 use serde_json::{Map, Value};
 
 /// What is wrong with one field.
@@ -32,16 +33,6 @@ impl std::fmt::Display for FieldError {
         write!(f, "{}: {}", self.field, self.message)?;
         self.hint.iter().try_for_each(|hint| write!(f, "; {hint}"))
     }
-}
-
-/// The candidate that is most like a mistyped name, if one is like it at all.
-pub fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    let distance = |candidate: &str| strsim::damerau_levenshtein(name, candidate);
-    let near = candidates.into_iter().map(|candidate| (distance(candidate), candidate));
-    let bound = if name.len() < 4 { 1 } else { 2 };
-    near.filter(|(distance, _)| *distance <= bound)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
 }
 
 /// A whole number. JSON has one kind of number, and some clients write whole ones as 5.0.

@@ -23,7 +23,7 @@ pub use definition::{Defaults, Definition, ProducerType, SinkDefinition, SinkKin
 pub(crate) use definition::{PRODUCER_TYPES, WAIT_STRATEGIES, word};
 pub use error::EngineError;
 pub use event::{ContentType, Draft, Event, PAYLOAD_BYTES_MAX};
-pub use fields::{FieldError, Fields, nearest, whole_number};
+pub use fields::{FieldError, Fields, whole_number};
 pub use idempotency::{Answer, Attempt, Idempotency, Remembered, Ticket};
 pub use limiter::Limiter;
 pub use named::{Lifecycle, NamedDisruptor, Published, Rejections, SinkReport};

@@ -10,11 +10,12 @@ use parking_lot::RwLock;
 
 use super::definition::{Definition, SinkKind};
 use super::error::EngineError;
-use super::fields::{FieldError, nearest};
+use super::fields::FieldError;
 use super::named::NamedDisruptor;
 use super::sink::Surroundings;
 use crate::base::clock::Clock;
 use crate::base::deadline::Deadline;
+use crate::base::nearest::nearest;
 use crate::base::ulid::{Ulid, UlidSource};
 
 /// What an engine is given.

@@ -210,13 +210,13 @@ impl App {
         if response.header_value("cache-control").is_none() {
             response = response.header("Cache-Control", "no-store");
         }
-        if let Some(origin) = head.header("origin") {
-            if is_allowed(origin, head.header("host").unwrap_or_default(), &self.node.cors_origins()) {
-                let exposed = "x-request-id, retry-after, idempotency-replayed, location, ratelimit";
-                response = response
-                    .header("Access-Control-Allow-Origin", origin)
-                    .header("Access-Control-Expose-Headers", exposed);
-            }
+        if let Some(origin) = head.header("origin")
+            && is_allowed(origin, head.header("host").unwrap_or_default(), &self.node.cors_origins())
+        {
+            let exposed = "x-request-id, retry-after, idempotency-replayed, location, ratelimit";
+            response = response
+                .header("Access-Control-Allow-Origin", origin)
+                .header("Access-Control-Expose-Headers", exposed);
         }
         response
     }

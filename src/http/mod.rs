@@ -28,16 +28,6 @@ use crate::node::{Node, Settings};
 pub use server::Limits;
 pub use server::head::{Fault, Head};
 
-/// What an error's code means, as `/errors/{code}` tells it.
-pub fn explain(code: &str) -> Option<serde_json::Value> {
-    problem::find(code).map(problem::Code::to_json)
-}
-
-/// The codes of all errors.
-pub fn codes() -> Vec<&'static str> {
-    problem::CODES.iter().map(|kind| kind.code).collect()
-}
-
 /// A node's REST interface.
 pub struct Server {
     front: server::Front,

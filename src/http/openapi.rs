@@ -7,9 +7,9 @@ use std::sync::OnceLock;
 use serde_json::{Map, Value, json};
 
 use super::media::Media;
-use super::problem;
 use super::response::PROBLEM;
 use super::routes::{ROUTES, Route, Success};
+use crate::api;
 
 const SCHEMAS: &str = include_str!("schemas.json");
 /// What may be wrong on every path.
@@ -135,7 +135,7 @@ fn responses(route: &Route) -> Value {
         codes.extend(["payload_too_large", "unsupported_media_type", "request_timeout", "too_many_streams"]);
     }
     for code in codes {
-        let kind = problem::find(code).expect("every code is in the table");
+        let kind = api::explain(code).expect("every code is in the table");
         let entry = responses
             .entry(kind.status.to_string())
             .or_insert_with(|| json!({"description": "", "content": {}}));

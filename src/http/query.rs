@@ -5,7 +5,8 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 
 use super::problem::Problem;
-use crate::engine::{FieldError, nearest};
+use crate::base::nearest::nearest;
+use crate::engine::FieldError;
 
 /// A part of a path as it was meant; `None` if that is not UTF-8, or has a NUL.
 pub fn decode(text: &str) -> Option<String> {

@@ -193,10 +193,10 @@ impl Node {
                 if *is_rung {
                     break;
                 }
-                if let Some(store) = store.as_ref().filter(|store| store.has_stale_answers()) {
-                    if let Err(error) = store.replace_answers(|| idempotency.remembered()) {
-                        log::error!(target: "node", "answers that are forgotten stay on disk: {error}");
-                    }
+                if let Some(store) = store.as_ref().filter(|store| store.has_stale_answers())
+                    && let Err(error) = store.replace_answers(|| idempotency.remembered())
+                {
+                    log::error!(target: "node", "answers that are forgotten stay on disk: {error}");
                 }
                 if second % STEP_SECONDS == 0 {
                     history.record(&engine, clock.unix_micros() / 1_000_000);
@@ -344,11 +344,9 @@ impl Node {
     ) -> Result<(Arc<NamedDisruptor>, bool), EngineError> {
         let (disruptor, is_new) = self.engine.create(definition, Author::Client)?;
         if is_new {
-            if starts {
-                if let Err(error) = disruptor.start() {
-                    self.engine.delete(&disruptor, Duration::ZERO)?;
-                    return Err(error);
-                }
+            if starts && let Err(error) = disruptor.start() {
+                self.engine.delete(&disruptor, Duration::ZERO)?;
+                return Err(error);
             }
             self.deleted.lock().retain(|name| name != disruptor.name());
             self.keep_disruptors();

@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::tree::{self, Node, Tree};
+use crate::base::nearest::nearest;
 use crate::engine::{
-    Defaults, Definition, Fields, PRODUCER_TYPES, WAIT_STRATEGIES, check_size, nearest, whole_number,
+    Defaults, Definition, Fields, PRODUCER_TYPES, WAIT_STRATEGIES, check_size, whole_number,
 };
 
 /// Where a value came from.

@@ -149,7 +149,7 @@ fn parts<'p>(template: &str, path: &'p str) -> Option<Vec<&'p str>> {
 #[cfg(test)]
 mod tests {
     use super::{Found, ROUTES, find};
-    use crate::http::problem::CODES;
+    use crate::api::CODES;
 
     #[test]
     fn paths_lead_to_their_routes_and_nowhere_else() {

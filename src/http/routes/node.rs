@@ -7,9 +7,10 @@ use serde_json::{Map, Value, json};
 use super::super::call::Call;
 use super::super::media::Media;
 use super::super::openapi;
-use super::super::problem::{self, CODES, Problem};
+use super::super::problem::Problem;
 use super::super::response::Response;
 use super::disruptor::verdict;
+use crate::api::{self, CODES};
 use crate::engine::Lifecycle;
 use crate::sys::process::{machine_memory, usage};
 
@@ -103,7 +104,7 @@ pub fn describe(_call: &mut Call<'_>) -> Result<Response, Problem> {
 /// What a problem's code means.
 pub fn explain(call: &mut Call<'_>) -> Result<Response, Problem> {
     let code = &call.parameters[0];
-    let Some(kind) = problem::find(code) else {
+    let Some(kind) = api::explain(code) else {
         let known: Vec<_> = CODES.iter().map(|kind| kind.code).collect();
         let shown: String = code.chars().take(80).collect();
         let detail = format!("there is no code `{shown}`; there are {}", known.join(", "));

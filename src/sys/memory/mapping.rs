@@ -139,13 +139,14 @@ impl Mapping {
         compromises: &mut Vec<String>,
     ) -> Result<(), MemoryError> {
         // On a machine with one node there is nothing to choose, and containers tend to forbid the call.
-        if !policy.nodes.is_empty() && topology.nodes().count() > 1 {
-            if let Err(source) = self.bind(policy.mode, policy.nodes, 0) {
-                if policy.is_strict {
-                    return Err(failed("mbind", source));
-                }
-                compromises.push(format!("no choice of nodes: mbind failed: {source}"));
+        if !policy.nodes.is_empty()
+            && topology.nodes().count() > 1
+            && let Err(source) = self.bind(policy.mode, policy.nodes, 0)
+        {
+            if policy.is_strict {
+                return Err(failed("mbind", source));
             }
+            compromises.push(format!("no choice of nodes: mbind failed: {source}"));
         }
         // SAFETY: (A).
         let result = unsafe { libc::madvise(self.base.as_ptr().cast(), self.len, libc::MADV_POPULATE_WRITE) };

@@ -72,10 +72,10 @@ impl Tree {
             return self.load_below(&folder.join(part), &below(part), rest);
         };
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            if let Some(name) = entry.file_name().to_str() {
-                if number_in(name, before, after).is_some() {
-                    self.load_below(&entry.path(), &below(name), rest);
-                }
+            if let Some(name) = entry.file_name().to_str()
+                && number_in(name, before, after).is_some()
+            {
+                self.load_below(&entry.path(), &below(name), rest);
             }
         }
     }

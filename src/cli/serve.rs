@@ -1,0 +1,211 @@
+//! A node behind REST, from its start to its end.
+
+use std::env;
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::net::TcpListener;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::server::Arguments;
+use crate::http::Server;
+use crate::node::{LogFormat, Logs, Node, Settings};
+use crate::sys::process::raise_open_files_limit;
+use crate::sys::signals::{self, Signal, Signals};
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+
+/// Runs a server until it is asked to end.
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let started = Instant::now();
+    let settings = match settings(arguments) {
+        Ok(settings) => settings,
+        Err(message) => {
+            eprintln!("{message}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    match serve(arguments, settings, started) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(FAILED),
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// What a configuration file says, in short.
+///
+/// Errors: every mistake, with its line.
+pub fn check(text: &str) -> Result<Value, Vec<String>> {
+    let settings = Settings::gather(Some(text), |_| None, &[])
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let definitions = settings.definitions();
+    let names: Vec<_> = definitions.iter().map(|definition| definition.name.clone()).collect();
+    Ok(json!({"disruptors": names, "notices": settings.notices}))
+}
+
+/// The settings as all that is said now makes them.
+///
+/// Errors: every mistake, a line each.
+fn settings(arguments: &Arguments) -> Result<Settings, String> {
+    let path = arguments.config_path();
+    let file = path.as_ref().map(|path| {
+        fs::read_to_string(path)
+            .map_err(|error| format!("error: cannot read the configuration {path}: {error}"))
+    });
+    let file = file.transpose()?;
+    let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    Settings::gather(file.as_deref(), variable, &arguments.flags()).map_err(|errors| {
+        let place = path.map_or_else(String::new, |path| format!("{path}: "));
+        let told = |error: &crate::node::SettingError| match error.place.starts_with("line") {
+            true => format!("error: {place}{error}"),
+            false => format!("error: {error}"),
+        };
+        errors.iter().map(told).collect::<Vec<_>>().join("\n")
+    })
+}
+
+/// Serves, and tells how many events were left at the end.
+fn serve(arguments: &Arguments, settings: Settings, started: Instant) -> Result<u64, String> {
+    // Before any thread starts, so that none of them is interrupted.
+    let signals = Signals::hold_back().map_err(|error| format!("signals: {error}"))?;
+    start_logs(&settings);
+    if let Err(error) = raise_open_files_limit() {
+        log::warn!(target: "node", "the limit of open files is as it was: {error}");
+    }
+    settings.notices.iter().for_each(|notice| log::warn!(target: "node", "{notice}"));
+    let bind = settings.bind_addr();
+    let listener = TcpListener::bind(bind).map_err(|error| cannot_listen(bind, &error))?;
+    let node = Node::start(settings, || {
+        if let Err(error) = signals::raise(Signal::Terminate) {
+            log::error!(target: "node", "cannot ask for the end: {error}");
+        }
+    });
+    let node = node.map_err(|error| error.to_string())?;
+    let server =
+        Server::start(std::sync::Arc::clone(&node), listener).map_err(|error| format!("server: {error}"))?;
+    // A pipe that nobody reads is no reason not to serve.
+    let _printed = greet(&node, &server, started.elapsed());
+    wait_for_the_end(&signals, arguments, &node)?;
+    node.begin_drain();
+    server.stop();
+    let stopped = node.stop();
+    for (name, events) in &stopped.left {
+        log::error!(target: "node", disruptor = name.as_str(), events = *events; "events were not handed on");
+    }
+    log::info!(target: "node", "ended");
+    log::logger().flush();
+    Ok(stopped.left.iter().map(|(_, events)| events).sum())
+}
+
+fn start_logs(settings: &Settings) {
+    let is_text = match settings.text("logging.format") {
+        Some("text") => true,
+        Some("json") => false,
+        _ => io::stderr().is_terminal(),
+    };
+    let format = if is_text { LogFormat::Text } else { LogFormat::Json };
+    // Somebody else's log is as good.
+    let _installed = Logs::install(format, Box::new(io::stderr()));
+    Logs::set_level(settings.text("logging.level").unwrap_or_default());
+}
+
+fn wait_for_the_end(signals: &Signals, arguments: &Arguments, node: &Node) -> Result<(), String> {
+    loop {
+        match signals.wait().map_err(|error| format!("signals: {error}"))? {
+            Signal::Interrupt | Signal::Terminate => {
+                log::info!(target: "node", "asked to end; draining");
+                return Ok(());
+            }
+            Signal::Reload => reload(arguments, node),
+        }
+    }
+}
+
+/// A wrong configuration changes nothing: the node goes on with what it had.
+fn reload(arguments: &Arguments, node: &Node) {
+    match settings(arguments) {
+        Ok(new) => match node.reload(&new) {
+            Ok(waiting) if waiting.is_empty() => log::info!(target: "node", "settings read again"),
+            Ok(waiting) => {
+                let keys = waiting.join(", ");
+                log::warn!(target: "node", "settings read again; these wait for a restart: {keys}");
+            }
+            Err(error) => log::error!(target: "node", "settings read again; {error}"),
+        },
+        Err(message) => log::error!(target: "node", "settings not read again: {message}"),
+    }
+}
+
+fn cannot_listen(bind: std::net::SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            let (ip, port) = (bind.ip(), bind.port());
+            let other = std::net::SocketAddr::new(ip, port.saturating_add(1));
+            format!(
+                "{bind} is in use by another program; take another port, as in `badbatch server --bind {other}`"
+            )
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("{bind} is not for this user; ports below 1024 mostly are not")
+        }
+        _ => format!("cannot listen at {bind}: {error}"),
+    }
+}
+
+/// What somebody who has just started it wants to know.
+fn greet(node: &Node, server: &Server, took: Duration) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let settings = node.settings();
+    let address = server.address();
+    // What is bound to every address is reached at this one.
+    let reached = match address.ip().is_unspecified() {
+        true => std::net::SocketAddr::new([127, 0, 0, 1].into(), address.port()),
+        false => address,
+    };
+    let data =
+        settings.data_dir().map_or_else(|| "in memory".to_owned(), |folder| folder.display().to_string());
+    let access = match (node.needs_keys(), address.ip().is_loopback()) {
+        (true, _) => "keys",
+        (false, true) => "off (loopback only)",
+        (false, false) => "OFF: anybody who reaches this address may do anything",
+    };
+    writeln!(out, "badbatch {}  ready in {} ms", env!("CARGO_PKG_VERSION"), took.as_millis())?;
+    writeln!(out, "  data {data}   auth {access}")?;
+    let scheme = if settings.text("server.tls_certificate").is_some() { "https" } else { "http" };
+    writeln!(out, "  API      {scheme}://{reached}/api/v1   docs /openapi.json   metrics /metrics")?;
+    for disruptor in node.engine().list() {
+        let definition = disruptor.definition().to_json();
+        let text = |name: &str| definition[name].as_str().unwrap_or_default().to_owned();
+        writeln!(
+            out,
+            "  Job      {}  {}  ring {}, {} producer, {} wait",
+            disruptor.name(),
+            disruptor.lifecycle().0,
+            disruptor.definition().buffer_size,
+            text("producer_type"),
+            text("wait_strategy"),
+        )?;
+    }
+    let mut key = String::new();
+    if let Some((text, path)) = node.new_key() {
+        writeln!(out, "\nKey, shown once, kept in {}:\n  {text}", path.display())?;
+        key = format!(" -H 'authorization: Bearer {text}'");
+    } else if node.needs_keys() {
+        key = " -H 'authorization: Bearer KEY'".to_owned();
+    }
+    let events = format!("{scheme}://{reached}/api/v1/disruptor/main/events");
+    writeln!(out, "\nTry, in another terminal:")?;
+    writeln!(
+        out,
+        "  curl{key} -H 'content-type: application/json' -d '{{\"message\": \"Hello, World!\"}}' {events}"
+    )?;
+    writeln!(out, "  curl{key} -N '{events}/stream?from_sequence=0'")?;
+    writeln!(out, "Ctrl-C drains and ends.")?;
+    out.flush()
+}
