@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::exit::Failure;
-use super::output::{Format, View};
+use super::output::View;
 use super::session::Session;
 use crate::disruptor::{
     ClaimError, Disruptor, DisruptorBuilder, Monitor, MultiProducer, NamedWaitStrategy, RingBuffer,
@@ -30,7 +30,7 @@ pub struct Demo {
     /// how many threads publish [default: 1]
     #[argh(option, default = "1")]
     producers: u64,
-    /// blocking, yielding, busy-spin or sleeping [default: blocking]
+    /// how the consumer waits [values: blocking, yielding, busy-spin, sleeping] [default: blocking]
     #[argh(option, default = "String::from(\"blocking\")")]
     wait_strategy: String,
     /// slots of the ring, a power of two [default: 1024]
@@ -188,7 +188,7 @@ fn send_numbers(
                 thread::Builder::new().name(name).spawn_scoped(scope, move || send(ring, producer))
             })
             .collect();
-        if io::stderr().is_terminal() && session.format == Format::Table {
+        if io::stderr().is_terminal() && session.format.is_table() {
             draw(total, monitor, || threads.iter().flatten().all(thread::ScopedJoinHandle::is_finished));
         }
         for thread in threads {
@@ -233,9 +233,10 @@ fn show(result: &Value, arguments: &Demo, session: &Session) -> Result<(), Failu
             ("Max ns", "/max_nanos"),
             ("Checksum", "/checksum"),
         ],
+        wide: &[],
         name: "/events",
     };
-    if session.format != Format::Table {
+    if !session.format.is_table() {
         return session.show(result, &VIEW);
     }
     let number = |name: &str| result[name].as_f64().unwrap_or_default();

@@ -1,5 +1,7 @@
 //! `badbatch disruptor`: what there is, and what becomes of it.
 
+use std::time::Duration;
+
 use argh::{ArgsInfo, FromArgs};
 use serde_json::{Value, json};
 
@@ -22,12 +24,12 @@ pub enum Command {
     Create(Create),
     List(List),
     Show(Show),
-    Start(Start),
-    Stop(Stop),
+    Health(Health),
     Pause(Pause),
     Resume(Resume),
+    Stop(Stop),
+    Start(Start),
     Delete(Delete),
-    Health(Health),
 }
 
 /// Make a disruptor and start it.
@@ -44,10 +46,10 @@ pub struct Create {
     /// slots, a power of two [default: the server's, 1024]
     #[argh(option, short = 's')]
     size: Option<String>,
-    /// single or multi [default: the server's, single]
+    /// how many threads publish at once [values: single, multi] [default: the server's, single]
     #[argh(option, short = 'p')]
     producer: Option<String>,
-    /// blocking, yielding, busy-spin or sleeping [default: the server's, blocking]
+    /// how sinks wait [values: blocking, yielding, busy-spin, sleeping] [default: the server's, blocking]
     #[argh(option, short = 'w')]
     wait_strategy: Option<String>,
     /// events per second that it takes at most
@@ -65,7 +67,7 @@ pub struct Create {
 #[derive(FromArgs, ArgsInfo)]
 #[argh(subcommand, name = "list", example = "badbatch disruptor list -o name")]
 pub struct List {
-    /// only those in this state
+    /// only those in this state [values: created, running, paused, stopping, stopped, error]
     #[argh(option)]
     status: Option<String>,
 }
@@ -77,6 +79,9 @@ pub struct Show {
     /// its name or identifier
     #[argh(positional)]
     id: String,
+    /// show it again whenever it has changed
+    #[argh(switch)]
+    watch: bool,
 }
 
 /// Start a disruptor.
@@ -129,12 +134,12 @@ pub struct Health {
 
 /// Drain a disruptor and delete it.
 #[derive(FromArgs, ArgsInfo)]
-#[argh(subcommand, name = "delete", example = "badbatch disruptor delete orders")]
+#[argh(subcommand, name = "delete", example = "badbatch disruptor delete orders --yes")]
 pub struct Delete {
     /// its name or identifier
     #[argh(positional)]
     id: String,
-    /// end its sinks where they are
+    /// end its sinks where they are, and do not ask
     #[argh(switch, short = 'f')]
     force: bool,
 }
@@ -148,7 +153,12 @@ const COLUMNS: &[(&str, &str)] = &[
     ("NEXT", "/next_sequence"),
     ("CREATED", "/created_at"),
 ];
-const LIST: View<'_> = View { rows: Some("items"), columns: COLUMNS, name: "/name" };
+const LIST: View<'_> = View {
+    rows: Some("items"),
+    columns: COLUMNS,
+    wide: &[("ID", "/id"), ("FIRST", "/first_available"), ("LAST ACTIVITY", "/last_activity")],
+    name: "/name",
+};
 const ONE: View<'_> = View {
     rows: None,
     columns: &[
@@ -164,6 +174,7 @@ const ONE: View<'_> = View {
         ("Next", "/next_sequence"),
         ("Created", "/created_at"),
     ],
+    wide: &[],
     name: "/name",
 };
 const HEALTH: View<'_> = View {
@@ -174,15 +185,17 @@ const HEALTH: View<'_> = View {
         ("Reasons", "/details/reasons"),
         ("Sinks", "/details/sinks"),
     ],
+    wide: &[],
     name: "/name",
 };
+
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 pub fn run(command: Command, session: &Session) -> Result<(), Failure> {
     let of = |id: &str| crate::client::disruptor_path(id);
     let changed = |id: &str, action: &str, query: &str| {
         let value = session.ask("POST", &format!("{}/{action}{query}", of(id)), None)?;
-        session.say(&format!("{} is {}", text(&value, "name"), text(&value, "status")));
-        if session.format == super::output::Format::Table { Ok(()) } else { session.show(&value, &ONE) }
+        session.done(&value, &format!("{} is {}", text(&value, "name"), text(&value, "status")))
     };
     match command {
         Command::Create(arguments) => create(&arguments, session),
@@ -202,8 +215,18 @@ pub fn run(command: Command, session: &Session) -> Result<(), Failure> {
             session.show(&all, &LIST)
         }
         Command::Show(arguments) => {
-            let value = session.ask("GET", &of(&arguments.id), None)?;
+            let mut value = session.ask("GET", &of(&arguments.id), None)?;
             session.show(&value, &ONE)?;
+            if arguments.watch {
+                loop {
+                    std::thread::sleep(WATCH_INTERVAL);
+                    let now = session.ask("GET", &of(&arguments.id), None)?;
+                    if now != value {
+                        session.show(&now, &ONE)?;
+                        value = now;
+                    }
+                }
+            }
             session.say(&format!("next: badbatch event tail {}", text(&value, "name")));
             Ok(())
         }
@@ -216,10 +239,12 @@ pub fn run(command: Command, session: &Session) -> Result<(), Failure> {
             changed(&arguments.id, "stop", &query)
         }
         Command::Delete(arguments) => {
+            if !arguments.force {
+                session.confirm(&format!("delete {} with its events?", arguments.id))?;
+            }
             let force = if arguments.force { "?force=true" } else { "" };
             session.ask("DELETE", &format!("{}{force}", of(&arguments.id)), None)?;
-            session.say(&format!("{} is deleted", arguments.id));
-            Ok(())
+            session.done(&json!({"deleted": arguments.id}), &format!("{} is deleted", arguments.id))
         }
         Command::Health(arguments) => {
             session.show(&session.ask("GET", &format!("{}/health", of(&arguments.id)), None)?, &HEALTH)

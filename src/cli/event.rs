@@ -10,6 +10,7 @@ use super::exit::{Failure, PARTLY};
 use super::input;
 use super::output::{Format, View};
 use super::session::Session;
+use super::template::Template;
 use crate::client::{Body, LineKind, Tailed, disruptor_path};
 
 /// Publish, read and follow events.
@@ -25,12 +26,12 @@ pub struct Arguments {
 pub enum Command {
     Publish(Publish),
     Batch(Batch),
+    Broadcast(Broadcast),
+    Get(Get),
+    List(List),
+    Tail(Tail),
     PublishFile(PublishFile),
     Generate(Generate),
-    List(List),
-    Get(Get),
-    Tail(Tail),
-    Broadcast(Broadcast),
 }
 
 /// Publish an event.
@@ -56,6 +57,9 @@ pub struct Publish {
     /// how long to wait for room in the ring
     #[argh(option)]
     wait: Option<String>,
+    /// a key under which the event is published once, however often this is called
+    #[argh(option)]
+    idempotency_key: Option<String>,
 }
 
 /// Publish up to 1000 events, all or none.
@@ -91,7 +95,7 @@ pub struct PublishFile {
 
 /// Publish events that say nothing, to try things.
 #[derive(FromArgs, ArgsInfo)]
-#[argh(subcommand, name = "generate", example = "badbatch event generate main --count 10000 --rate 1000")]
+#[argh(subcommand, name = "generate", example = "badbatch event generate main --count 500 --rate 1000")]
 pub struct Generate {
     /// a disruptor's name or identifier
     #[argh(positional)]
@@ -150,6 +154,9 @@ pub struct Tail {
     /// end when there is nothing more
     #[argh(switch)]
     exit_at_end: bool,
+    /// how an event looks: {sequence}, {id}, {created_at}, {data} and their members as {data.user}
+    #[argh(option)]
+    template: Option<String>,
 }
 
 /// Publish batches to several disruptors.
@@ -164,11 +171,13 @@ pub struct Broadcast {
 const PUBLISHED: View<'_> = View {
     rows: None,
     columns: &[("Sequence", "/sequence"), ("Id", "/event_id"), ("Published", "/published_at")],
+    wide: &[],
     name: "/event_id",
 };
 const BATCH: View<'_> = View {
     rows: Some("events"),
     columns: &[("SEQUENCE", "/sequence"), ("ID", "/event_id"), ("PUBLISHED", "/published_at")],
+    wide: &[],
     name: "/event_id",
 };
 const LINES: View<'_> = View {
@@ -179,6 +188,7 @@ const LINES: View<'_> = View {
         ("First", "/first_sequence"),
         ("Next", "/next_sequence"),
     ],
+    wide: &[],
     name: "/published_count",
 };
 const EVENTS: View<'_> = View {
@@ -189,6 +199,7 @@ const EVENTS: View<'_> = View {
         ("DATA", "/data"),
         ("METADATA", "/metadata"),
     ],
+    wide: &[("ID", "/id"), ("TYPE", "/content_type"), ("CORRELATION", "/correlation_id")],
     name: "/sequence",
 };
 const EVENT: View<'_> = View {
@@ -202,9 +213,15 @@ const EVENT: View<'_> = View {
         ("Metadata", "/metadata"),
         ("Correlation", "/correlation_id"),
     ],
+    wide: &[],
     name: "/sequence",
 };
-const RESULT: View<'_> = View { rows: None, columns: &[("Result", "")], name: "" };
+const RESULTS: View<'_> = View {
+    rows: Some("results"),
+    columns: &[("DISRUPTOR", "/disruptor"), ("PUBLISHED", "/published_count"), ("PROBLEM", "/problem")],
+    wide: &[],
+    name: "/disruptor",
+};
 
 pub fn run(command: Command, session: &Session) -> Result<(), Failure> {
     match command {
@@ -229,11 +246,15 @@ pub fn run(command: Command, session: &Session) -> Result<(), Failure> {
         Command::Tail(arguments) => tail(&arguments, session),
         Command::Broadcast(arguments) => {
             let batches = input::json("the batches", &arguments.batches)?;
-            let results = session.ask("POST", "/api/v1/batch/events", Some(Body::Json(batches)))?;
-            session.show(&results, &RESULT)?;
-            let refused =
-                results.as_object().into_iter().flatten().filter(|(_, result)| result.get("ok").is_none());
-            match refused.count() {
+            let answer = session.ask("POST", "/api/v1/batch/events", Some(Body::Json(batches)))?;
+            let row = |(name, result): (&String, &Value)| {
+                let (ok, problem) = (&result["ok"], &result["problem"]);
+                json!({"disruptor": name, "published_count": ok["published_count"], "problem": problem["detail"]})
+            };
+            let rows: Vec<Value> = answer.as_object().into_iter().flatten().map(row).collect();
+            let refused = rows.iter().filter(|row| !row["problem"].is_null()).count();
+            session.show(&json!({ "results": rows }), &RESULTS)?;
+            match refused {
                 0 => Ok(()),
                 count => Err(Failure::with_code(PARTLY, format!("{count} batches were refused"))),
             }
@@ -257,8 +278,12 @@ fn publish(arguments: &Publish, session: &Session) -> Result<(), Failure> {
         None => String::new(),
     };
     let path = format!("{}/events{wait}", disruptor_path(&arguments.disruptor));
-    let published = session.ask("POST", &path, Some(Body::Json(event)))?;
-    if session.format != Format::Table {
+    let body = Some(Body::Json(event));
+    let published = match &arguments.idempotency_key {
+        None => session.ask("POST", &path, body)?,
+        Some(key) => session.ask_as(key, "POST", &path, body)?,
+    };
+    if !session.format.is_table() {
         return session.show(&published, &PUBLISHED);
     }
     let (name, sequence) = (&arguments.disruptor, &published["sequence"]);
@@ -334,6 +359,7 @@ fn generate(arguments: &Generate, session: &Session) -> Result<(), Failure> {
             ("Seconds", "/seconds"),
             ("Per second", "/events_per_second"),
         ],
+        wide: &[],
         name: "/published_count",
     };
     session.show(&result, &GENERATED)
@@ -346,6 +372,7 @@ fn line(number: u64, size: usize) -> Value {
 }
 
 fn tail(arguments: &Tail, session: &Session) -> Result<(), Failure> {
+    let template = arguments.template.as_deref().map(Template::parse).transpose()?;
     let from = match arguments.from {
         Some(from) => from,
         None => {
@@ -360,8 +387,12 @@ fn tail(arguments: &Tail, session: &Session) -> Result<(), Failure> {
         match tail.poll(wait).map_err(|error| session.failed(&error))? {
             Some(Tailed::Event(event)) => {
                 let text = match session.format {
+                    _ if template.is_some() => {
+                        let lines = template.as_ref().map(|template| template.fill(&event));
+                        lines.map_or_else(String::new, |line| line + "\n")
+                    }
                     Format::Json | Format::Ndjson => format!("{event}\n"),
-                    Format::Table => {
+                    Format::Table | Format::Wide => {
                         let data =
                             event.get("data").or_else(|| event.get("data_base64")).unwrap_or(&Value::Null);
                         format!(

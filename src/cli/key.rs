@@ -31,7 +31,7 @@ pub struct Create {
     /// what it is for
     #[argh(positional)]
     name: String,
-    /// viewer, writer or admin
+    /// what it may do [values: viewer, writer, admin]
     #[argh(option)]
     role: String,
     /// the beginning of the names of the disruptors that it is good for [default: all]
@@ -49,7 +49,11 @@ pub struct List {}
 
 /// End an access key.
 #[derive(FromArgs, ArgsInfo)]
-#[argh(subcommand, name = "revoke", example = "badbatch key revoke 1f3c9a2b")]
+#[argh(
+    subcommand,
+    name = "revoke",
+    example = "badbatch key revoke \"$(badbatch key list -o name | head -n 1)\" --yes"
+)]
 pub struct Revoke {
     /// the key's identifier
     #[argh(positional)]
@@ -67,11 +71,13 @@ const KEYS: View<'_> = View {
         ("EXPIRES", "/expires_at"),
         ("LAST USED", "/last_used_at"),
     ],
+    wide: &[],
     name: "/id",
 };
 const NEW: View<'_> = View {
     rows: None,
     columns: &[("Id", "/id"), ("Name", "/name"), ("Role", "/role"), ("Scope", "/scope"), ("Key", "/key")],
+    wide: &[],
     name: "/key",
 };
 
@@ -87,9 +93,9 @@ pub fn run(command: Command, session: &Session) -> Result<(), Failure> {
         }
         Command::List(_) => session.show(&session.ask("GET", "/api/v1/key", None)?, &KEYS),
         Command::Revoke(arguments) => {
+            session.confirm(&format!("revoke the key {}?", arguments.id))?;
             session.ask("DELETE", &crate::client::key_path(&arguments.id), None)?;
-            session.say(&format!("{} is revoked", arguments.id));
-            Ok(())
+            session.done(&json!({"revoked": arguments.id}), &format!("{} is revoked", arguments.id))
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use argh::{ArgsInfo, FromArgs};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::exit::{Failure, UNHEALTHY};
 use super::output::{Format, View, print};
@@ -53,7 +53,7 @@ pub struct Export {
     /// the file, or - for standard output
     #[argh(positional)]
     file: String,
-    /// json, csv, prometheus or yaml [default: json]
+    /// how the numbers look [values: json, csv, prometheus, yaml] [default: json]
     #[argh(option, short = 'f', default = "String::from(\"json\")")]
     format: String,
 }
@@ -69,6 +69,12 @@ const SYSTEM: View<'_> = View {
         ("P99 US", "/p99_latency_micros"),
         ("FILL", "/buffer_utilization"),
         ("ERRORS", "/error_count"),
+    ],
+    wide: &[
+        ("P95 US", "/p95_latency_micros"),
+        ("RING FULL", "/rejected/ring_full"),
+        ("RATE LIMITED", "/rejected/rate_limited"),
+        ("WRONG STATE", "/rejected/wrong_state"),
     ],
     name: "/name",
 };
@@ -89,6 +95,7 @@ const DISRUPTOR: View<'_> = View {
         ("Wrong state", "/rejected/wrong_state"),
         ("Sinks", "/sinks"),
     ],
+    wide: &[],
     name: "/name",
 };
 const HEALTH: View<'_> = View {
@@ -101,6 +108,7 @@ const HEALTH: View<'_> = View {
         ("Memory", "/memory_usage/used_bytes"),
         ("Components", "/components"),
     ],
+    wide: &[],
     name: "/status",
 };
 
@@ -148,6 +156,5 @@ fn export(arguments: &Export, session: &Session) -> Result<(), Failure> {
     }
     fs::write(&arguments.file, text)
         .map_err(|error| Failure::with_code(1, format!("{}: {error}", arguments.file)))?;
-    session.say(&format!("written to {}", arguments.file));
-    Ok(())
+    session.done(&json!({"file": arguments.file}), &format!("written to {}", arguments.file))
 }

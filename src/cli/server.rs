@@ -11,7 +11,7 @@ use argh::{ArgsInfo, FromArgs};
 #[argh(
     subcommand,
     name = "server",
-    example = "{command_name}\n{command_name} --bind 0.0.0.0:8080 --data-dir /var/lib/badbatch"
+    example = "badbatch server\nbadbatch server --bind 0.0.0.0:8080 --data-dir /var/lib/badbatch"
 )]
 pub struct Arguments {
     /// a YAML or JSON file with settings [env: BADBATCH_CONFIG]

@@ -1,64 +1,55 @@
 //! What every command that talks to a server has: the server, and the form of results.
 
-use std::env;
-use std::fs;
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::time::Duration;
 
 use serde_json::Value;
 
+use super::Globals;
 use super::exit::Failure;
 use super::output::{Format, View};
+use super::profile::{self, Profile};
 use crate::client::{Body, Client, ClientError};
 
 /// A command's server and its results.
 pub struct Session {
     pub client: Client,
     pub format: Format,
-    is_quiet: bool,
-    /// Where the endpoint was said.
-    origin: &'static str,
+    pub is_quiet: bool,
+    is_sure: bool,
+    /// What was told, and by whom.
+    pub profile: Profile,
 }
 
-const ENDPOINT: &str = "http://127.0.0.1:8080";
-
 impl Session {
-    /// Puts together what the flags and the environment say.
-    pub fn open(
-        endpoint: Option<&str>,
-        token_file: Option<&str>,
-        timeout: Option<&str>,
-        format: Option<Format>,
-        is_quiet: bool,
-    ) -> Result<Self, Failure> {
-        let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-        let (endpoint, origin) = match (endpoint, variable("BADBATCH_ENDPOINT")) {
-            (Some(endpoint), _) => (endpoint.to_owned(), "--endpoint"),
-            (None, Some(endpoint)) => (endpoint, "BADBATCH_ENDPOINT"),
-            (None, None) => (ENDPOINT.to_owned(), "default"),
-        };
-        let mut client =
-            Client::new(&endpoint).map_err(|error| Failure::usage(format!("{origin}: {error}")))?;
-        let token = match token_file {
-            Some(path) => {
-                let read = fs::read_to_string(path);
-                Some(read.map_err(|error| Failure::usage(format!("--token-file: {path}: {error}")))?)
-            }
-            None => variable("BADBATCH_TOKEN"),
-        };
-        if let Some(token) = token {
-            client = client.key(token.trim());
+    /// Puts together what flags, environment, context and file say.
+    pub fn open(globals: &Globals) -> Result<Self, Failure> {
+        let profile = Profile::gather(globals)?;
+        let endpoint = &profile.endpoint;
+        let mut client = Client::new(&endpoint.value)
+            .map_err(|error| Failure::usage(format!("{}: {error}", endpoint.origin)))?
+            .timeout(profile.timeout.value);
+        if let Some(token) = &profile.token {
+            client = client.key(&token.value);
         }
-        if let Some(text) = timeout.map(str::to_owned).or_else(|| variable("BADBATCH_TIMEOUT")) {
-            client = client.timeout(span("--timeout", &text)?);
+        for (name, value) in &profile.headers.value {
+            client = client.header(name, value);
         }
-        let format = match (format, variable("BADBATCH_OUTPUT")) {
-            (Some(format), _) => format,
-            (None, Some(word)) => {
-                word.parse().map_err(|error| Failure::usage(format!("BADBATCH_OUTPUT: {error}")))?
-            }
-            (None, None) => Format::Table,
-        };
-        Ok(Self { client, format, is_quiet, origin })
+        if profile.is_verbose.value {
+            client = client.observe(|exchange| {
+                let status = exchange.status.map_or("no answer".to_owned(), |status| status.to_string());
+                let millis = exchange.took.as_secs_f64() * 1e3;
+                // Without standard error nobody is told.
+                let _told = writeln!(
+                    io::stderr(),
+                    "{} {}: {status} in {millis:.1} ms",
+                    exchange.method,
+                    exchange.path
+                );
+            });
+        }
+        let format = profile.format.value;
+        Ok(Self { client, format, is_quiet: globals.quiet, is_sure: globals.yes, profile })
     }
 
     /// A request whose answer is JSON.
@@ -66,9 +57,16 @@ impl Session {
         self.client.json(method, path, body).map_err(|error| self.failed(&error))
     }
 
+    /// As [`ask`](Self::ask), once however often it is asked under this key.
+    pub fn ask_as(&self, key: &str, method: &str, path: &str, body: Option<Body>) -> Result<Value, Failure> {
+        let answer = self.client.request_as(key, method, path, body, self.profile.timeout.value);
+        let answer = answer.map_err(|error| self.failed(&error))?;
+        Ok(serde_json::from_slice(&answer.body).unwrap_or(Value::Null))
+    }
+
     /// A client's error, told for people.
     pub fn failed(&self, error: &ClientError) -> Failure {
-        Failure::of_client(error, self.origin)
+        Failure::of_client(error, &self.profile.endpoint.origin.to_string())
     }
 
     /// Prints a result in the form that was asked for.
@@ -76,16 +74,45 @@ impl Session {
         Ok(super::output::show(self.format, value, view)?)
     }
 
+    /// Tells what was done: a line for people, a value for programs.
+    pub fn done(&self, value: &Value, line: &str) -> Result<(), Failure> {
+        const VIEW: View<'_> = View { rows: None, columns: &[("Done", "")], wide: &[], name: "" };
+        if self.format.is_table() {
+            self.say(line);
+            return Ok(());
+        }
+        self.show(value, &VIEW)
+    }
+
     /// Says something that is no result.
     pub fn say(&self, text: &str) {
         if !self.is_quiet {
-            eprintln!("{text}");
+            // Without standard error nobody is told.
+            let _told = writeln!(io::stderr(), "{text}");
+        }
+    }
+
+    /// Has somebody at a terminal confirm what cannot be undone.
+    ///
+    /// Errors: they do not, or nobody is there and `--yes` is not given.
+    pub fn confirm(&self, question: &str) -> Result<(), Failure> {
+        if self.is_sure {
+            return Ok(());
+        }
+        if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+            return Err(Failure::usage(format!("{question} nobody is there to ask")).hint("say so: --yes"));
+        }
+        write!(io::stderr(), "{question} [y/N] ")?;
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer)?;
+        match answer.trim().to_lowercase().as_str() {
+            "y" | "yes" => Ok(()),
+            _ => Err(Failure::failed("nothing was done")),
         }
     }
 }
 
 /// A span of time, as `10s` or `250ms`.
 pub fn span(flag: &str, text: &str) -> Result<Duration, Failure> {
-    humantime::parse_duration(text)
-        .map_err(|_| Failure::usage(format!("{flag}: `{text}` is not a span of time such as 10s or 250ms")))
+    profile::span(text).map_err(|error| Failure::usage(format!("{flag}: {error}")))
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::exit::Failure;
 use super::input;
-use super::output::{Format, View, print};
+use super::output::{View, print};
 use super::session::Session;
 use crate::api;
 use crate::base::nearest::nearest;
@@ -56,8 +56,8 @@ pub fn api(arguments: &Api, session: &Session) -> Result<(), Failure> {
     let text = String::from_utf8_lossy(&answer.body);
     let value = serde_json::from_slice(&answer.body);
     match value {
-        Ok(value) if session.format != Format::Table => {
-            session.show(&value, &View { rows: None, columns: &[("Answer", "")], name: "" })
+        Ok(value) if !session.format.is_table() => {
+            session.show(&value, &View { rows: None, columns: &[("Answer", "")], wide: &[], name: "" })
         }
         Ok(value) => Ok(print(&format!("{value:#}"))?),
         Err(_) if text.is_empty() => Ok(()),
@@ -84,6 +84,7 @@ pub fn explain(arguments: &Explain, session: &Session) -> Result<(), Failure> {
             ("Title", "/title"),
             ("Meaning", "/explanation"),
         ],
+        wide: &[],
         name: "/code",
     };
     session.show(&value, &VIEW)
@@ -99,6 +100,7 @@ pub fn version(session: &Session) -> Result<(), Failure> {
     let view = View {
         rows: None,
         columns: &[("Client", "/client"), ("Server", "/server"), ("Trouble", "/trouble")],
+        wide: &[],
         name: "/client",
     };
     session.show(&value, &view)

@@ -10,6 +10,6 @@ mod tail;
 
 pub use error::{ClientError, Problem};
 pub use lines::{LineKind, LinesPublished};
-pub use request::{Answer, Body, Client};
+pub use request::{Answer, Body, Client, Exchange};
 pub(crate) use request::{disruptor_path, key_path};
 pub use tail::{Tail, Tailed};

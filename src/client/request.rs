@@ -2,7 +2,7 @@
 
 use std::io;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -27,14 +27,38 @@ use crate::base::rng::Rng;
 pub struct Client {
     endpoint: String,
     key: Option<Secret>,
+    headers: Vec<(String, Secret)>,
     timeout: Duration,
     attempts: u32,
+    observer: Option<Observer>,
     /// For pauses that differ, and for keys of requests.
     rng: Mutex<Rng>,
 }
 
 /// A text that is not shown.
 struct Secret(String);
+
+/// What a client tells of each attempt.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Exchange<'e> {
+    /// The method.
+    pub method: &'e str,
+    /// The path, with its query.
+    pub path: &'e str,
+    /// The status, if an answer in HTTP came.
+    pub status: Option<u16>,
+    /// From the connection to the end of the answer.
+    pub took: Duration,
+}
+
+struct Observer(Box<dyn Fn(Exchange<'_>) + Send + Sync>);
+
+impl std::fmt::Debug for Observer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Observer")
+    }
+}
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -88,13 +112,35 @@ impl Client {
             Err(_) => u64::from(std::process::id()) << 32 | u64::from(seed.as_ptr().addr() as u32),
         };
         let rng = Mutex::new(Rng::new(seed));
-        Ok(Self { endpoint: endpoint.to_owned(), key: None, timeout: TIMEOUT, attempts: ATTEMPTS, rng })
+        Ok(Self {
+            endpoint: endpoint.to_owned(),
+            key: None,
+            headers: Vec::new(),
+            timeout: TIMEOUT,
+            attempts: ATTEMPTS,
+            observer: None,
+            rng,
+        })
     }
 
     /// With an access key.
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(Secret(key.into()));
+        self
+    }
+
+    /// With a header on every request, as a proxy may want.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), Secret(value.into())));
+        self
+    }
+
+    /// Calls this after each attempt, on the caller's thread.
+    #[must_use]
+    pub fn observe(mut self, observer: impl Fn(Exchange<'_>) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Observer(Box::new(observer)));
         self
     }
 
@@ -191,9 +237,22 @@ impl Client {
         timeout: Duration,
     ) -> Result<Answer, ClientError> {
         let idempotency_key = format!("{:016x}{:016x}", self.random(), self.random());
+        self.request_as(&idempotency_key, method, path, body, timeout)
+    }
+
+    /// As [`request`](Self::request), with an idempotency key of the caller's: a POST that was answered under it is
+    /// not done again, also by another process.
+    pub fn request_as(
+        &self,
+        idempotency_key: &str,
+        method: &str,
+        path: &str,
+        body: Option<Body>,
+        timeout: Duration,
+    ) -> Result<Answer, ClientError> {
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
-            let error = match self.once(method, path, body.as_ref(), &idempotency_key, timeout) {
+            let error = match self.once(method, path, body.as_ref(), idempotency_key, timeout) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -238,6 +297,9 @@ impl Client {
         if method == "POST" {
             request = request.with_header("idempotency-key", idempotency_key);
         }
+        for (name, Secret(value)) in &self.headers {
+            request = request.with_header(name, value);
+        }
         if let Some(Secret(key)) = &self.key {
             request = request.with_header("authorization", format!("Bearer {key}"));
         }
@@ -250,7 +312,13 @@ impl Client {
                 request.with_header("content-type", *media).with_body(bytes.as_slice())
             }
         };
-        let response = request.send().map_err(|error| self.told(error, timeout))?;
+        let started = Instant::now();
+        let response = request.send();
+        if let Some(Observer(observe)) = &self.observer {
+            let status = response.as_ref().ok().map(|response| response.status_code);
+            observe(Exchange { method, path, status, took: started.elapsed() });
+        }
+        let response = response.map_err(|error| self.told(error, timeout))?;
         let status = response.status_code;
         let content_type = response.header("content-type").unwrap_or_default().to_owned();
         // What minreq makes of a connection that ends at once, or begins with something else than HTTP.

@@ -142,11 +142,6 @@ const KEYS: &[Key] = &[
     key("defaults.batch_size", Kind::Number(1, 10_000), "100"),
     key("logging.level", Kind::Word(LEVELS), "\"info\"").from("BADBATCH_LOG").live(),
     key("logging.format", Kind::Word(&["auto", "text", "json"]), "\"auto\""),
-    key("client.endpoint", Kind::Text, "\"http://127.0.0.1:8080\"").from("BADBATCH_ENDPOINT"),
-    key("client.timeout_secs", Kind::Number(1, 86_400), "30"),
-    key("client.output_format", Kind::Text, "\"table\""),
-    key("client.verbose", Kind::Switch, "false"),
-    key("client.headers", Kind::Pairs, "{}").secret(),
 ];
 
 /// Other names of keys, from before there was one name for each.
@@ -159,6 +154,8 @@ const ALIASES: &[(&str, &str)] = &[
 
 /// The section of the file that holds definitions of disruptors.
 const DISRUPTORS: &str = "disruptors";
+/// The section of the file that is for the command line, and read there.
+const CLIENT: &str = "client";
 
 #[derive(Clone, Debug, PartialEq)]
 struct Setting {
@@ -235,11 +232,14 @@ impl Settings {
                 definitions = Some(node);
                 continue;
             }
+            if section == CLIENT {
+                continue;
+            }
             let mut names: Vec<&str> =
                 KEYS.iter().map(|key| key.path).chain(ALIASES.iter().map(|alias| alias.0)).collect();
             let sections: Vec<&str> = names.iter().filter_map(|path| path.split('.').next()).collect();
             if !sections.contains(&section.as_str()) {
-                let hint = hint(section, sections.into_iter().chain([DISRUPTORS]));
+                let hint = hint(section, sections.into_iter().chain([DISRUPTORS, CLIENT]));
                 errors.push(SettingError {
                     place,
                     message: format!("`{section}` is not a known section{hint}"),

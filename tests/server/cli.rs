@@ -1,19 +1,18 @@
 //! The command line against a real server: what it prints, and its status.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
 
+use crate::shell::{Shell, program};
 use crate::support::{Folder, Running};
 
 /// Runs the program with an endpoint, and some standard input; returns the status, output and errors.
 fn run(endpoint: &str, arguments: &[&str], input: &str) -> (i32, String, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_badbatch"))
+    let mut child = program(env!("CARGO_BIN_EXE_badbatch"))
         .args(arguments)
         .env("BADBATCH_ENDPOINT", endpoint)
-        .env_remove("BADBATCH_TOKEN")
-        .env_remove("BADBATCH_OUTPUT")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -75,7 +74,7 @@ fn what_was_ever_promised_works_in_this_order() {
             &["event", "publish", "main", "-", "-m", "k=v", "--correlation-id=c", "-o", "json"],
             "\"correlation_id\": \"c\"",
         ),
-        (&["event", "broadcast", "{\"main\": [1]}"], "published_count"),
+        (&["event", "broadcast", "{\"main\": [1]}"], "main       1          -"),
         (&["event", "publish-file", "main", "-"], "Published  1"),
         (&["disruptor", "ls"], "my-disruptor-2"),
         (&["disruptor", "list", "-o", "name"], "main\nmy-disruptor\nmy-disruptor-2\n"),
@@ -92,7 +91,7 @@ fn what_was_ever_promised_works_in_this_order() {
         (&["monitor", "health", "-o", "json"], "\"status\": \"healthy\""),
         (&["monitor", "export", "-", "--format", "prometheus"], "# TYPE badbatch_build_info gauge"),
         (&["monitor", "export", "-", "-f", "csv"], "disruptor,published"),
-        (&["config", "show"], "server.bind_addr"),
+        (&["config", "show", "--server"], "server.bind_addr"),
         (&["config", "get", "logging.level", "-o", "name"], "info\n"),
         (&["config", "example"], "bind_addr: 127.0.0.1:8080"),
         (&["key", "create", "deploy", "--role", "writer", "--expires", "90d"], "bb_"),
@@ -123,12 +122,16 @@ fn what_goes_wrong_has_a_status_and_a_line() {
         (&["event", "publish", "main", "@/nothing"], 2, "/nothing"),
         (&["event", "publish", "main", "1", "-m", "x"], 2, "`x` is not name=value"),
         (&["event", "publish", "main"], 2, "data"),
-        (&["disruptor", "list", "-o", "jsn"], 2, "there are table, json"),
+        (&["disruptor", "list", "-o", "jsn"], 2, "there are table, wide, json"),
         (&["disruptor", "lst"], 2, "Did you mean 'disruptor list'?"),
-        (&["disruptor", "list", "--endpoint", "localhost"], 2, "--endpoint: `localhost` is not an endpoint"),
-        (&["config", "get", "logging.levl"], 3, "Did you mean logging.level?"),
+        (
+            &["disruptor", "list", "--endpoint", "localhost"],
+            2,
+            "flag --endpoint: `localhost` is not an endpoint",
+        ),
+        (&["config", "get", "logging.levl"], 3, "did you mean logging.level?"),
         (&["config", "validate", "/nothing"], 2, "/nothing"),
-        (&["key", "revoke", "x"], 3, "there is no key `x`"),
+        (&["key", "revoke", "x", "-y"], 3, "there is no key `x`"),
         (&["key", "create", "x", "--role", "root"], 2, "viewer, writer, admin"),
         (&["monitor", "export", "-", "--format", "xml"], 2, "there are json, csv"),
         (&["explain", "ring_ful"], 3, "Did you mean ring_full?"),
@@ -157,7 +160,7 @@ fn what_goes_wrong_has_a_status_and_a_line() {
     assert!(
         code == 6
             && errors.contains("start one: badbatch server")
-            && errors.contains("(now: BADBATCH_ENDPOINT)"),
+            && errors.contains("(now: environment BADBATCH_ENDPOINT)"),
         "{errors}"
     );
 }
@@ -225,13 +228,7 @@ fn a_large_file_goes_through_and_a_reader_that_leaves_is_no_error() {
         run(&endpoint(&server), &["event", "publish-file", "big", "-", "-q", "-o", "json"], &lines);
     let told: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{errors}"));
     assert!(code == 0 && told["published_count"] == 100_000 && errors.is_empty(), "{errors}");
-    let shell =
-        format!("{} event tail big --from 0 --exit-at-end | head -n 1", env!("CARGO_BIN_EXE_badbatch"));
-    let output = Command::new("bash")
-        .args(["-o", "pipefail", "-c", &shell])
-        .env("BADBATCH_ENDPOINT", endpoint(&server))
-        .output()
-        .expect("there is a shell");
-    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    assert_eq!(output.stdout.iter().filter(|byte| **byte == b'\n').count(), 1);
+    let typed =
+        Shell::new(&endpoint(&server)).line("badbatch event tail big --from 0 --exit-at-end | head -n 1");
+    assert!(typed.status == 0 && typed.errors.is_empty() && typed.out.lines().count() == 1, "{typed:?}");
 }

@@ -3,6 +3,7 @@
 mod access;
 mod cli;
 mod client;
+mod completion;
 mod engine;
 mod events;
 mod forms;
@@ -10,8 +11,11 @@ mod front;
 mod openapi;
 mod program;
 mod rows;
+mod settings;
+mod shell;
 mod streams;
 mod support;
 mod tiny_http_alone;
 #[cfg(feature = "tls")]
 mod tls;
+mod tree;

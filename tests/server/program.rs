@@ -11,14 +11,14 @@ use crate::support::{Client, Folder};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_badbatch");
 
 /// A server as a process of its own, which ends with the test.
-struct Process {
+pub struct Process {
     child: Child,
     out: BufReader<ChildStdout>,
     greeting: String,
 }
 
 impl Process {
-    fn start(arguments: &[&str]) -> Self {
+    pub fn start(arguments: &[&str]) -> Self {
         let mut child = Command::new(PROGRAM)
             .arg("server")
             .args(arguments)
@@ -40,7 +40,7 @@ impl Process {
         Self { child, out, greeting }
     }
 
-    fn address(&self) -> std::net::SocketAddr {
+    pub fn address(&self) -> std::net::SocketAddr {
         let (_, rest) = self.greeting.split_once("API      http://").expect("it tells its address");
         rest.split('/').next().and_then(|address| address.parse().ok()).expect("it is an address")
     }
