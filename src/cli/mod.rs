@@ -66,8 +66,8 @@ struct Globals {
     #[argh(switch, short = 'y')]
     yes: bool,
     /// show no colours [env: NO_COLOR]
-    #[argh(switch)]
-    no_color: bool,
+    #[argh(switch, long = "no-color")]
+    _no_color: bool,
     /// print the version and exit
     #[argh(switch, short = 'V')]
     version: bool,
@@ -114,16 +114,17 @@ pub fn run(arguments: &[&str]) -> ExitCode {
     if let Some(("__complete", words)) = arguments.split_first().map(|(first, words)| (*first, words)) {
         return done(completion::complete(words), Format::Table);
     }
+    // Known before the rest, so that help and errors have none either.
+    if arguments.iter().take_while(|word| **word != "--").any(|word| *word == "--no-color") {
+        console::set_colors_enabled(false);
+        console::set_colors_enabled_stderr(false);
+    }
     let globals = match understand(arguments) {
         Ok(Some(globals)) => globals,
         Ok(None) => return ExitCode::SUCCESS,
         // What is wrong with the arguments is told in the form that they ask for.
         Err(failure) => return failure.report(prepass::wanted_format(arguments)),
     };
-    if globals.no_color {
-        console::set_colors_enabled(false);
-        console::set_colors_enabled_stderr(false);
-    }
     let format = globals.output.as_deref().and_then(|word| word.parse().ok());
     let format = format.unwrap_or_else(|| prepass::wanted_format(&[]));
     match obey(globals, format) {

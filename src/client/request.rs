@@ -79,7 +79,7 @@ pub enum Body {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Answer {
-    /// The status, below 400.
+    /// The status, below 300.
     pub status: u16,
     /// The media type.
     pub content_type: String,
@@ -90,6 +90,8 @@ pub struct Answer {
 const TIMEOUT: Duration = Duration::from_secs(30);
 const ATTEMPTS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// What some server may not want.
+const LARGE_BYTES: usize = 1 << 20;
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 impl Client {
@@ -303,22 +305,21 @@ impl Client {
         if let Some(Secret(key)) = &self.key {
             request = request.with_header("authorization", format!("Bearer {key}"));
         }
-        request = match body {
-            None => request,
-            Some(Body::Json(value)) => {
-                request.with_header("content-type", "application/json").with_body(value.to_string())
-            }
-            Some(Body::Bytes(media, bytes)) => {
-                request.with_header("content-type", *media).with_body(bytes.as_slice())
-            }
-        };
+        let body = body.map(|body| match body {
+            Body::Json(value) => ("application/json", value.to_string().into_bytes()),
+            Body::Bytes(media, bytes) => (*media, bytes.clone()),
+        });
+        let sent = body.as_ref().map_or(0, |(_, bytes)| bytes.len());
+        if let Some((media, bytes)) = body {
+            request = request.with_header("content-type", media).with_body(bytes);
+        }
         let started = Instant::now();
         let response = request.send();
         if let Some(Observer(observe)) = &self.observer {
             let status = response.as_ref().ok().map(|response| response.status_code);
             observe(Exchange { method, path, status, took: started.elapsed() });
         }
-        let response = response.map_err(|error| self.told(error, timeout))?;
+        let response = response.map_err(|error| self.told(error, timeout, sent))?;
         let status = response.status_code;
         let content_type = response.header("content-type").unwrap_or_default().to_owned();
         // What minreq makes of a connection that ends at once, or begins with something else than HTTP.
@@ -326,7 +327,12 @@ impl Client {
             let cause = "no answer in HTTP came".to_owned();
             return Err(ClientError::Unreachable { endpoint: self.endpoint.clone(), cause });
         }
-        let is_told = (200..400).contains(&status) || path == "/health";
+        let announced = response.header("content-length").and_then(|length| length.parse().ok());
+        if method != "HEAD" && announced.is_some_and(|length: usize| length > response.as_bytes().len()) {
+            let cause = "the answer was cut off".to_owned();
+            return Err(ClientError::Unreachable { endpoint: self.endpoint.clone(), cause });
+        }
+        let is_told = (200..300).contains(&status) || path == "/health";
         match status {
             _ if is_told => Ok(Answer { status, content_type, body: response.into_bytes() }),
             _ => Err(self.problem(status, response.as_bytes())),
@@ -347,12 +353,20 @@ impl Client {
         }
     }
 
-    fn told(&self, error: minreq::Error, after: Duration) -> ClientError {
+    /// What became of a request with a body of so many bytes.
+    fn told(&self, error: minreq::Error, after: Duration, sent: usize) -> ClientError {
         let endpoint = self.endpoint.clone();
         match error {
             minreq::Error::IoError(error) => match error.kind() {
                 io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
                     ClientError::TimedOut { endpoint, after }
+                }
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset if sent > LARGE_BYTES => {
+                    let cause = format!("{error}, while {sent} bytes were sent: perhaps more than it takes");
+                    ClientError::Unreachable { endpoint, cause }
+                }
+                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other => {
+                    self.garbage(error.to_string())
                 }
                 _ => ClientError::Unreachable { endpoint, cause: error.to_string() },
             },

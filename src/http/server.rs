@@ -30,6 +30,9 @@ pub(crate) use tiny_http::Method;
 
 use super::response::Response;
 
+/// What is read and thrown away so that a client gets to read why it was refused.
+const LINGERING_BYTES_MAX: usize = 16 << 20;
+
 /// What the front allows.
 #[derive(Clone, Debug)]
 pub struct Limits {

@@ -232,3 +232,119 @@ fn a_large_file_goes_through_and_a_reader_that_leaves_is_no_error() {
         Shell::new(&endpoint(&server)).line("badbatch event tail big --from 0 --exit-at-end | head -n 1");
     assert!(typed.status == 0 && typed.errors.is_empty() && typed.out.lines().count() == 1, "{typed:?}");
 }
+
+#[test]
+fn with_json_an_error_is_a_problem_on_standard_error() {
+    let server = Running::start("");
+    let shell = Shell::new(&endpoint(&server));
+    let rows = [
+        ("disruptor show mian -o json", 3, "disruptor_not_found"),
+        ("-ojson disruptor create a --size 1000", 2, "invalid_request"),
+        ("disruptor lst --output=json", 2, "usage"),
+        ("disruptor list -e http://127.0.0.1:9 -o json", 6, "unreachable"),
+        ("explain nothing --format json", 3, "not_found"),
+        ("context use nothing -o ndjson", 3, "not_found"),
+    ];
+    for (line, status, code) in rows {
+        let typed = shell.line(&format!("badbatch {line}"));
+        let problem: Value =
+            serde_json::from_str(&typed.errors).unwrap_or_else(|_| panic!("{line}: {typed:?}"));
+        assert_eq!(
+            (typed.status, &problem["code"], &problem["exit_status"]),
+            (status, &code.into(), &status.into())
+        );
+        assert!(
+            problem["detail"].is_string() && problem["title"].is_string() && typed.out.is_empty(),
+            "{problem}"
+        );
+    }
+    let typed = shell.line_with("badbatch disruptor lst", &[("BADBATCH_OUTPUT", "json")], "");
+    assert!(typed.errors.starts_with('{'), "{typed:?}");
+}
+
+/// A server that says these bytes to everybody, and then closes or, if there are none, waits.
+fn saying(bytes: &'static [u8]) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let address = listener.local_addr().expect("it is bound");
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for socket in listener.incoming() {
+            let mut socket = socket.expect("somebody comes");
+            // Read the head, so that closing is no reset.
+            let _read = std::io::Read::read(&mut socket, &mut [0; 4096]);
+            // Whoever has gone is not told.
+            let _said = socket.write_all(bytes);
+            if bytes.is_empty() {
+                held.push(socket);
+            }
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn what_is_no_server_of_ours_is_told_in_a_line() {
+    let rows: [(&[u8], i32, &str); 7] = [
+        (b"", 6, "does not answer within"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", 6, "no answer in HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"items\"", 6, "cannot reach"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", 1, "not JSON"),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\n<html>", 1, "status 404 without a problem"),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n", 1, "302"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 1, "badbatch server"),
+    ];
+    for (bytes, status, said) in rows {
+        let shell = Shell::new(&saying(bytes));
+        for line in ["badbatch disruptor list --timeout 1s", "badbatch event publish main 1 --timeout 1s"] {
+            let typed = shell.line(line);
+            assert!(
+                typed.status == status && typed.errors.contains(said) && typed.errors.starts_with("error: "),
+                "{}: {line}: {typed:?}",
+                String::from_utf8_lossy(bytes)
+            );
+        }
+        // Once is enough to see that it gives up.
+        if bytes.is_empty() {
+            continue;
+        }
+        // Their status is their answer, or that there is none; they must not panic.
+        for line in
+            ["badbatch version --timeout 1s", "badbatch monitor health --timeout 1s", "badbatch --timeout 1s"]
+        {
+            let typed = shell.line(line);
+            assert!(typed.status != 101 && !typed.errors.contains("panicked"), "{line}: {typed:?}");
+        }
+    }
+}
+
+#[test]
+fn large_data_is_read_and_refused_by_the_server_s_limit() {
+    let server = Running::start("");
+    let shell = Shell::new(&endpoint(&server));
+    let text = "x".repeat(10 << 20);
+    std::fs::write(shell.home.0.join("large.json"), format!("\"{text}\"")).expect("it is written");
+    let typed = shell.line("badbatch event publish main @large.json");
+    assert!(typed.status == 2 && typed.errors.contains("payload_too_large"), "{typed:?}");
+    let line = format!("badbatch event publish main {}", "x".repeat(100_000));
+    let typed = shell.line_with("badbatch event publish main @-", &[], &format!("\"{}\"", &text[..1000]));
+    assert_eq!(typed.status, 0, "{typed:?}");
+    let typed = shell.line(&line);
+    assert!(typed.status == 2 && typed.errors.len() < 1000, "{} bytes", typed.errors.len());
+}
+
+#[test]
+fn colours_are_for_those_who_want_them() {
+    let server = Running::start("");
+    let shell = Shell::new(&endpoint(&server));
+    let is_coloured = |line: &str, variables: &[(&str, &str)]| {
+        let typed = shell.line_with(line, variables, "");
+        format!("{}{}", typed.out, typed.errors).contains('\u{1b}')
+    };
+    let forced = [("CLICOLOR_FORCE", "1")];
+    for line in ["badbatch disruptor list", "badbatch --help", "badbatch disruptor show nothing"] {
+        assert!(!is_coloured(line, &[]), "{line}");
+        assert!(is_coloured(line, &forced), "{line}");
+        assert!(!is_coloured(&format!("{line} --no-color"), &forced), "{line}");
+    }
+    assert!(!is_coloured("badbatch disruptor list -o json", &forced));
+}

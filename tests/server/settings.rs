@@ -79,7 +79,8 @@ fn what_is_told_wrongly_is_told_with_who_told_it() {
     let shell = Shell::new("");
     std::fs::write(shell.home.0.join("wrong.yaml"), "client:\n  endpont: http://a:1\n")
         .expect("it is written");
-    let rows: [(&str, &[(&str, &str)], i32, &str); 11] = [
+    type Row<'r> = (&'r str, &'r [(&'r str, &'r str)], i32, &'r str);
+    let rows: [Row<'_>; 11] = [
         ("disruptor list --config wrong.yaml", &[], 2, "flag --config: wrong.yaml: "),
         ("disruptor list", &[("BADBATCH_CONFIG", "wrong.yaml")], 2, "endpont"),
         ("disruptor list -c absent.yaml", &[], 2, "absent.yaml: No such file"),

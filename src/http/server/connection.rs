@@ -6,14 +6,12 @@ use std::panic::{self, AssertUnwindSafe};
 use std::time::Instant;
 
 use super::head::{Framing, HEAD_BYTES_MAX, Head};
-use super::{Method, Plan, Printing, Refusal, Response, Shared, Stream, print};
+use super::{LINGERING_BYTES_MAX, Method, Plan, Printing, Refusal, Response, Shared, Stream, print};
 
 /// The longest body that a reactor keeps; longer ones are for a lane.
 const SHORT_BODY_BYTES_MAX: usize = 64 << 10;
 /// What a connection keeps for its next request.
 const KEPT_BYTES_MAX: usize = 16 << 10;
-/// What is read and thrown away so that a client gets to read why it was refused.
-const LINGERING_BYTES_MAX: usize = 4 << 20;
 
 /// A connection that is read and written without waiting.
 pub struct Connection {

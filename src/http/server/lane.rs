@@ -13,7 +13,10 @@ use parking_lot::Mutex;
 use super::body::{Body, BodyError};
 use super::connection::{Connection, answer};
 use super::head::Head;
-use super::{Method, Plan, Printing, Refusal, Response, Shared, Stream, print, print_head, reactor};
+use super::{
+    LINGERING_BYTES_MAX, Method, Plan, Printing, Refusal, Response, Shared, Stream, print, print_head,
+    reactor,
+};
 
 /// How many lanes are taken, and by whom.
 pub struct Lanes {
@@ -145,7 +148,6 @@ fn run(shared: &Shared, connection: Connection, head: &Head, plan: Plan) -> Opti
 /// Closes so that the client gets to read the last of what was written.
 fn end(stream: &mut dyn Stream) {
     const LINGERING: Duration = Duration::from_secs(1);
-    const LINGERING_BYTES_MAX: usize = 4 << 20;
     let is_shut = stream.end().is_ok() && stream.socket().set_read_timeout(Some(LINGERING)).is_ok();
     let (mut scratch, mut passed) = ([0; 4096], 0);
     let until = Instant::now() + LINGERING;
