@@ -209,7 +209,8 @@ impl<'r> Reader<'r> {
 mod tests {
     use super::{Understood, prepare};
     use crate::cli::Globals;
-    use argh::ArgsInfo;
+    use argh::{ArgsInfo, FromArgs};
+    use quickcheck::{Gen, QuickCheck};
 
     fn prepared(typed: &str) -> String {
         let typed: Vec<&str> = typed.split(' ').collect();
@@ -256,5 +257,50 @@ mod tests {
         check("disruptor list -qx", "no option -qx");
         check("disruptor create a --size", "--size needs a value");
         check("disruptor list --quiet=yes", "--quiet takes no value");
+    }
+
+    /// Words that mean something, in any order, among some that mean nothing.
+    #[test]
+    fn nothing_that_can_be_typed_makes_it_panic() {
+        const WORDS: [&str; 28] = [
+            "disruptor",
+            "create",
+            "list",
+            "event",
+            "publish",
+            "tail",
+            "server",
+            "help",
+            "-o",
+            "json",
+            "--output=csv",
+            "-qv",
+            "-s64",
+            "-m",
+            "a=b",
+            "--",
+            "-",
+            "@-",
+            "--no-color",
+            "--wait-strategy",
+            "-5",
+            "--=",
+            "-\u{e9}",
+            "--count=",
+            "\u{1f980}",
+            "{}",
+            "-",
+            "",
+        ];
+        fn property(choices: Vec<u8>, strange: String) {
+            let choices = choices.iter().map(|choice| WORDS[usize::from(*choice) % WORDS.len()]);
+            let typed: Vec<&str> = choices.chain([strange.as_str()]).collect();
+            if let Ok(Understood::Words(words)) = prepare(&Globals::get_args_info(), &typed) {
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                // What it says is tested elsewhere.
+                let _understood = Globals::from_args(&["badbatch"], &words);
+            }
+        }
+        QuickCheck::new().r#gen(Gen::new(12)).tests(2000).quickcheck(property as fn(Vec<u8>, String));
     }
 }
