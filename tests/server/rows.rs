@@ -96,7 +96,8 @@ fn a_disruptor_lives_from_its_making_to_its_end() {
                 "/api/v1/disruptor/a/metrics",
                 none.clone(),
                 200,
-                json!({"disruptor_id": "text", "total_events_published": 2, "total_events_processed": "number", "events_per_second": "number",
+                json!({"disruptor_id": "text", "status": "running", "health": "healthy", "reasons": [], "buffer_size": 8,
+                    "ring_used": "number", "total_events_published": 2, "total_events_processed": "number", "events_per_second": "number",
                     "avg_latency_micros": "number", "p95_latency_micros": "number", "p99_latency_micros": "number",
                     "buffer_utilization": "number", "error_count": 0, "timestamp": "text"}),
             ),
@@ -139,7 +140,10 @@ fn everything_about_the_node_can_be_asked() {
     let health = json!({"status": "healthy", "version": "text", "uptime_seconds": "number", "active_disruptors": 1,
         "memory_usage": {"used_bytes": "number", "available_bytes": "number", "total_bytes": "number"},
         "components": [{"name": "main", "status": "healthy"}]});
-    let metrics = json!({"total_events_processed": 0, "events_per_second": "number", "avg_latency_micros": "number",
+    let metrics = json!({"version": "text", "uptime_seconds": "number", "health": "healthy",
+        "process": {"cpu_seconds": "number", "resident_bytes": "number", "threads": "number", "open_files": "number"},
+        "disruptors": [{"name": "main", "status": "running"}], "rejected": {"ring_full": 0},
+        "p50_latency_micros": "number", "total_events_processed": 0, "events_per_second": "number", "avg_latency_micros": "number",
         "p95_latency_micros": "number", "p99_latency_micros": "number", "error_count": 0, "timestamp": "text"});
     check(
         "",

@@ -177,9 +177,15 @@ pub fn numbers(disruptor: &NamedDisruptor) -> Value {
     let latency = disruptor.latency().snapshot();
     let micros = |nanos: Duration| nanos.as_nanos() as f64 / 1000.0;
     let rejections = disruptor.rejections();
+    let (health, reasons) = verdict(disruptor);
     json!({
         "disruptor_id": disruptor.id().to_string(),
         "name": disruptor.name(),
+        "status": disruptor.lifecycle().0.name(),
+        "health": health,
+        "reasons": reasons,
+        "buffer_size": disruptor.definition().buffer_size,
+        "ring_used": disruptor.used(),
         "total_events_published": disruptor.published(),
         "total_events_processed": reports.iter().map(|sink| sink.handled).min().unwrap_or(0),
         "events_per_second": disruptor.events_per_second(),
@@ -230,4 +236,17 @@ pub fn verdict(disruptor: &NamedDisruptor) -> (&'static str, Vec<String>) {
         _ => "unknown",
     };
     (status, reasons)
+}
+
+/// The worst of some verdicts.
+pub fn worst_verdict(verdicts: impl IntoIterator<Item = &'static str>) -> &'static str {
+    let mut worst = "healthy";
+    for verdict in verdicts {
+        worst = match (worst, verdict) {
+            ("unhealthy", _) | (_, "unhealthy") => "unhealthy",
+            ("degraded", _) | (_, "degraded") => "degraded",
+            (worst, _) => worst,
+        };
+    }
+    worst
 }

@@ -8,7 +8,7 @@ use super::super::call::Call;
 use super::super::media::Media;
 use super::super::problem::Problem;
 use super::super::response::Response;
-use super::disruptor::numbers;
+use super::disruptor::{numbers, verdict, worst_verdict};
 use crate::engine::{NamedDisruptor, rfc3339};
 use crate::metrics::{Exposition, Kind};
 use crate::node::{SERIES, STEP_SECONDS};
@@ -50,14 +50,31 @@ pub fn summary(call: &mut Call<'_>) -> Result<Response, Problem> {
         let worst = snapshots.iter().map(|seen| seen.quantile(share)).max().unwrap_or_default();
         worst.as_nanos() as f64 / 1000.0
     };
+    let rejected = |reason: &str| each.iter().filter_map(|one| one["rejected"][reason].as_u64()).sum::<u64>();
+    let used = usage();
     let body = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_seconds": call.node().uptime().as_secs(),
+        "health": worst_verdict(disruptors.iter().map(|disruptor| verdict(disruptor).0)),
+        "process": {
+            "cpu_seconds": used.cpu.as_secs_f64(),
+            "resident_bytes": used.resident_bytes,
+            "threads": used.threads,
+            "open_files": used.open_files,
+        },
         "total_events_published": sum("total_events_published"),
         "total_events_processed": sum("total_events_processed"),
         "events_per_second": rate,
         "avg_latency_micros": average,
+        "p50_latency_micros": worst(0.5),
         "p95_latency_micros": worst(0.95),
         "p99_latency_micros": worst(0.99),
         "error_count": sum("error_count"),
+        "rejected": {
+            "ring_full": rejected("ring_full"),
+            "rate_limited": rejected("rate_limited"),
+            "wrong_state": rejected("wrong_state"),
+        },
         "disruptors": each,
         "timestamp": rfc3339(call.node().clock().unix_micros()).to_string(),
     });

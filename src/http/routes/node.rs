@@ -9,7 +9,7 @@ use super::super::media::Media;
 use super::super::openapi;
 use super::super::problem::Problem;
 use super::super::response::Response;
-use super::disruptor::verdict;
+use super::disruptor::{verdict, worst_verdict};
 use crate::api::{self, CODES};
 use crate::engine::Lifecycle;
 use crate::sys::process::{machine_memory, usage};
@@ -66,15 +66,10 @@ pub fn ready(call: &mut Call<'_>) -> Result<Response, Problem> {
 /// The worst of its parts; 503 if one of them has failed.
 pub fn health(call: &mut Call<'_>) -> Result<Response, Problem> {
     let disruptors = call.node().engine().list();
-    let mut worst = "healthy";
-    let mut parts = Vec::new();
+    let (mut verdicts, mut parts) = (Vec::new(), Vec::new());
     for disruptor in &disruptors {
         let (status, reasons) = verdict(disruptor);
-        worst = match (worst, status) {
-            ("unhealthy", _) | (_, "unhealthy") => "unhealthy",
-            ("degraded", _) | (_, "degraded") => "degraded",
-            (worst, _) => worst,
-        };
+        verdicts.push(status);
         // Names of disruptors are for who may list them.
         if call.caller.role >= crate::node::Role::Viewer
             && call.caller.reaches(disruptor.name())
@@ -83,6 +78,7 @@ pub fn health(call: &mut Call<'_>) -> Result<Response, Problem> {
             parts.push(json!({"name": disruptor.name(), "status": status, "reasons": reasons}));
         }
     }
+    let worst = worst_verdict(verdicts);
     let running = disruptors.iter().filter(|disruptor| disruptor.lifecycle().0 == Lifecycle::Running).count();
     let (total, available) = machine_memory();
     let body = json!({
