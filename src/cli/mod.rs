@@ -25,6 +25,7 @@ mod server;
 mod session;
 mod template;
 mod tools;
+mod watch;
 
 use std::process::ExitCode;
 

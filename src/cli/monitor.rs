@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::exit::{Failure, UNHEALTHY};
 use super::output::{Format, View, print};
 use super::session::Session;
+use super::watch;
 use crate::client::disruptor_path;
 
 /// Watch the server and its disruptors.
@@ -24,6 +25,7 @@ pub enum Command {
     System(System),
     Disruptor(Disruptor),
     Health(Health),
+    Watch(watch::Watch),
     Export(Export),
 }
 
@@ -120,6 +122,7 @@ pub fn run(command: Command, session: &Session) -> Result<(), Failure> {
             &DISRUPTOR,
         ),
         Command::Health(_) => health(session),
+        Command::Watch(arguments) => watch::run(&arguments, session),
         Command::Export(arguments) => export(&arguments, session),
     }
 }

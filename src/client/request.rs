@@ -1,6 +1,7 @@
 //! One request and its answer, tried as often as is useful.
 
 use std::io;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use super::error::{ClientError, Problem};
 use crate::base::rng::Rng;
 
-/// A client of one server. Any thread may use it; each request has a connection of its own.
+/// A client of one server. Any thread may use it or a clone of it; each request has a connection of its own.
 ///
 /// ```no_run
 /// use badbatch::client::Client;
@@ -23,7 +24,7 @@ use crate::base::rng::Rng;
 /// }
 /// # Ok::<(), badbatch::client::ClientError>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Client {
     endpoint: String,
     key: Option<Secret>,
@@ -32,10 +33,11 @@ pub struct Client {
     attempts: u32,
     observer: Option<Observer>,
     /// For pauses that differ, and for keys of requests.
-    rng: Mutex<Rng>,
+    rng: Arc<Mutex<Rng>>,
 }
 
 /// A text that is not shown.
+#[derive(Clone)]
 struct Secret(String);
 
 /// What a client tells of each attempt.
@@ -52,7 +54,8 @@ pub struct Exchange<'e> {
     pub took: Duration,
 }
 
-struct Observer(Box<dyn Fn(Exchange<'_>) + Send + Sync>);
+#[derive(Clone)]
+struct Observer(Arc<dyn Fn(Exchange<'_>) + Send + Sync>);
 
 impl std::fmt::Debug for Observer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -113,7 +116,7 @@ impl Client {
             Ok(()) => u64::from_le_bytes(seed),
             Err(_) => u64::from(std::process::id()) << 32 | u64::from(seed.as_ptr().addr() as u32),
         };
-        let rng = Mutex::new(Rng::new(seed));
+        let rng = Arc::new(Mutex::new(Rng::new(seed)));
         Ok(Self {
             endpoint: endpoint.to_owned(),
             key: None,
@@ -142,7 +145,7 @@ impl Client {
     /// Calls this after each attempt, on the caller's thread.
     #[must_use]
     pub fn observe(mut self, observer: impl Fn(Exchange<'_>) + Send + Sync + 'static) -> Self {
-        self.observer = Some(Observer(Box::new(observer)));
+        self.observer = Some(Observer(Arc::new(observer)));
         self
     }
 

@@ -29,19 +29,26 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Holds the signals back, in this thread and in those that it starts later: call it before any thread
+    /// Holds all of them back, in this thread and in those that it starts later: call it before any thread
     /// starts. What a signal does otherwise, it no longer does.
     ///
     /// Errors: the operating system's.
     pub fn hold_back() -> io::Result<Self> {
+        Self::hold_back_only(&NUMBERS.map(|(signal, _)| signal))
+    }
+
+    /// Holds some of them back, as [`hold_back`](Self::hold_back) does.
+    ///
+    /// Errors: the operating system's.
+    pub fn hold_back_only(signals: &[Signal]) -> io::Result<Self> {
         let mut set = MaybeUninit::uninit();
         // SAFETY: (A).
         unsafe { libc::sigemptyset(set.as_mut_ptr()) };
         // SAFETY: (A): `sigemptyset` has initialised the whole set.
         let mut set = unsafe { set.assume_init() };
-        for (_, number) in NUMBERS {
+        for (_, number) in NUMBERS.iter().filter(|(signal, _)| signals.contains(signal)) {
             // SAFETY: (A).
-            unsafe { libc::sigaddset(&raw mut set, number) };
+            unsafe { libc::sigaddset(&raw mut set, *number) };
         }
         // SAFETY: (A); the old mask is not asked for.
         match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) } {
@@ -66,6 +73,24 @@ impl Signals {
                 return Ok(*signal);
             }
         }
+    }
+
+    /// One of the signals, if it has come and nobody has waited for it. It stays.
+    ///
+    /// Errors: the operating system's.
+    pub fn pending(&self) -> io::Result<Option<Signal>> {
+        let mut set = MaybeUninit::uninit();
+        // SAFETY: (A).
+        unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+        // SAFETY: (A).
+        if unsafe { libc::sigpending(set.as_mut_ptr()) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: (A): `sigemptyset` has initialised the whole set.
+        let set = unsafe { set.assume_init() };
+        // SAFETY: (A).
+        let has_come = |number| unsafe { libc::sigismember(&raw const set, number) } == 1;
+        Ok(NUMBERS.into_iter().find(|(_, number)| has_come(*number)).map(|(signal, _)| signal))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::shell::{Shell, program};
 use crate::support::{Folder, Running};
 
 /// Runs the program with an endpoint, and some standard input; returns the status, output and errors.
-fn run(endpoint: &str, arguments: &[&str], input: &str) -> (i32, String, String) {
+pub fn run(endpoint: &str, arguments: &[&str], input: &str) -> (i32, String, String) {
     let mut child = program(env!("CARGO_BIN_EXE_badbatch"))
         .args(arguments)
         .env("BADBATCH_ENDPOINT", endpoint)
@@ -25,7 +25,7 @@ fn run(endpoint: &str, arguments: &[&str], input: &str) -> (i32, String, String)
     (output.status.code().expect("no signal ended it"), text(output.stdout), text(output.stderr))
 }
 
-fn endpoint(server: &Running) -> String {
+pub fn endpoint(server: &Running) -> String {
     format!("http://{}", server.address)
 }
 

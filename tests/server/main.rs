@@ -10,6 +10,7 @@ mod forms;
 mod front;
 mod openapi;
 mod program;
+mod pty;
 mod rows;
 mod settings;
 mod shell;
@@ -19,3 +20,4 @@ mod tiny_http_alone;
 #[cfg(feature = "tls")]
 mod tls;
 mod tree;
+mod watch;

@@ -29,9 +29,19 @@ impl Running {
     }
 
     pub fn start_with(settings: &str, limits: Limits) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+        Self::start_on(listener, settings, limits)
+    }
+
+    /// Starts a server where another one was.
+    pub fn start_at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).expect("the port is free again");
+        Self::start_on(listener, "", Limits::default())
+    }
+
+    fn start_on(listener: TcpListener, settings: &str, limits: Limits) -> Self {
         let settings = Settings::gather(Some(settings), |_| None, &[]).expect("the settings are right");
         let node = Node::start(settings, || {}).expect("the node starts");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
         let server = Server::start_with(Arc::clone(&node), listener, limits).expect("the server starts");
         let address = server.address();
         Self { node, server: Some(server), address }
