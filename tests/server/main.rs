@@ -16,6 +16,7 @@ mod settings;
 mod shell;
 mod streams;
 mod support;
+mod terminal;
 mod tiny_http_alone;
 #[cfg(feature = "tls")]
 mod tls;

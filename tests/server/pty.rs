@@ -13,8 +13,10 @@ use pty_process::blocking::{Command, Pty, open};
 
 use crate::support::PATIENCE;
 
-/// Tells its process, becomes the program, and then tells its status and what the terminal is like.
-const SHELL: &str = r#"sh -c 'echo "pid=$$."; exec "$0" "$@"' "$0" "$@"; echo "status=$?."; stty -a"#;
+/// Tells its process, becomes the program, and then tells its status and what the terminal is like. Ctrl-C is for the
+/// program alone.
+const SHELL: &str =
+    r#"trap : INT; sh -c 'echo "pid=$$."; exec "$0" "$@"' "$0" "$@"; echo "status=$?."; stty -a"#;
 
 /// A terminal in which the program runs, below a shell.
 pub struct Terminal {
