@@ -185,6 +185,18 @@ pub const CODES: &[Code] = &[
     ),
     code("draining", 503, "The server is about to end", "It takes no more events and hands on what it has."),
     code(
+        "invalid_configuration",
+        400,
+        "The configuration is wrong",
+        "The server goes on with the settings that it has. `errors` names each line, variable or flag that is wrong.",
+    ),
+    code(
+        "no_reload",
+        409,
+        "Nothing to read again",
+        "This server is part of another program, which does not tell it where its settings come from. Change single settings with `PATCH /api/v1/config`.",
+    ),
+    code(
         "drain_timed_out",
         409,
         "The sinks were too slow",

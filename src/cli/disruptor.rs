@@ -29,6 +29,7 @@ pub enum Command {
     Resume(Resume),
     Stop(Stop),
     Start(Start),
+    Reset(Reset),
     Delete(Delete),
 }
 
@@ -118,6 +119,15 @@ pub struct Pause {
 #[derive(FromArgs, ArgsInfo)]
 #[argh(subcommand, name = "resume", example = "badbatch disruptor resume main")]
 pub struct Resume {
+    /// its name or identifier
+    #[argh(positional)]
+    id: String,
+}
+
+/// Start a disruptor anew: without its events and numbers, at the sequence where it was.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(subcommand, name = "reset", example = "badbatch disruptor reset main --yes")]
+pub struct Reset {
     /// its name or identifier
     #[argh(positional)]
     id: String,
@@ -237,6 +247,13 @@ pub fn run(command: Command, session: &Session) -> Result<(), Failure> {
             let drain = arguments.drain.as_deref().map(|text| span("--drain", text)).transpose()?;
             let query = drain.map_or_else(String::new, |drain| format!("?drain={}ms", drain.as_millis()));
             changed(&arguments.id, "stop", &query)
+        }
+        Command::Reset(arguments) => {
+            session.confirm(&format!("throw away the events of {}?", arguments.id))?;
+            let value = session.ask("POST", &format!("{}/reset", of(&arguments.id)), None)?;
+            let (name, status) = (text(&value, "name"), text(&value, "status"));
+            let left = &value["not_handed_on"];
+            session.done(&value, &format!("{name} is empty and {status}; {left} events were not handed on"))
         }
         Command::Delete(arguments) => {
             if !arguments.force {

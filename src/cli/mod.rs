@@ -8,6 +8,7 @@ mod completion;
 mod config;
 mod context;
 mod contexts;
+mod control;
 mod demo;
 mod disruptor;
 mod event;
@@ -165,7 +166,10 @@ fn obey(mut globals: Globals, format: Format) -> Result<ExitCode, Failure> {
     let session = || Session::open(&globals);
     match command {
         None => overview(&session()?)?,
-        Some(Command::Server(arguments)) => return Ok(serve::run(&arguments)),
+        Some(Command::Server(mut arguments)) => match arguments.command.take() {
+            Some(command) => control::run(command, session()?)?,
+            None => return Ok(serve::run(arguments)),
+        },
         Some(Command::Demo(arguments)) => demo::run(&arguments, &session()?)?,
         Some(Command::Disruptor(arguments)) => disruptor::run(arguments.command, &session()?)?,
         Some(Command::Event(arguments)) => event::run(arguments.command, &session()?)?,

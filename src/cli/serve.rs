@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::server::Arguments;
 use crate::http::Server;
-use crate::node::{LogFormat, Logs, Node, Settings};
+use crate::node::{LogFormat, Logs, Node, SettingError, Settings};
 use crate::sys::process::raise_open_files_limit;
 use crate::sys::signals::{self, Signal, Signals};
 
@@ -19,12 +19,12 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
 /// Runs a server until it is asked to end.
-pub fn run(arguments: &Arguments) -> ExitCode {
+pub fn run(arguments: Arguments) -> ExitCode {
     let started = Instant::now();
-    let settings = match settings(arguments) {
+    let settings = match gather(&arguments) {
         Ok(settings) => settings,
-        Err(message) => {
-            eprintln!("{message}");
+        Err(errors) => {
+            errors.iter().for_each(|error| eprintln!("error: {error}"));
             return ExitCode::from(USAGE);
         }
     };
@@ -46,32 +46,40 @@ pub fn check(text: &str) -> Result<Value, Vec<String>> {
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     let definitions = settings.definitions();
     let names: Vec<_> = definitions.iter().map(|definition| definition.name.clone()).collect();
-    Ok(json!({"disruptors": names, "notices": settings.notices}))
+    Ok(json!({
+        "disruptors": names,
+        "notices": settings.notices,
+    }))
 }
 
 /// The settings as all that is said now makes them.
 ///
-/// Errors: every mistake, a line each.
-fn settings(arguments: &Arguments) -> Result<Settings, String> {
+/// Errors: every mistake.
+fn gather(arguments: &Arguments) -> Result<Settings, Vec<SettingError>> {
     let path = arguments.config_path();
     let file = path.as_ref().map(|path| {
-        fs::read_to_string(path)
-            .map_err(|error| format!("error: cannot read the configuration {path}: {error}"))
+        fs::read_to_string(path).map_err(|error| {
+            let message = format!("cannot read the configuration: {error}");
+            vec![SettingError { place: path.clone(), message }]
+        })
     });
     let file = file.transpose()?;
     let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-    Settings::gather(file.as_deref(), variable, &arguments.flags()).map_err(|errors| {
-        let place = path.map_or_else(String::new, |path| format!("{path}: "));
-        let told = |error: &crate::node::SettingError| match error.place.starts_with("line") {
-            true => format!("error: {place}{error}"),
-            false => format!("error: {error}"),
-        };
-        errors.iter().map(told).collect::<Vec<_>>().join("\n")
+    Settings::gather(file.as_deref(), variable, &arguments.flags()).map_err(|mut errors| {
+        let path = path.unwrap_or_default();
+        for error in errors.iter_mut() {
+            match error.place.as_str() {
+                "file" => error.place.clone_from(&path),
+                line if line.starts_with("line") => error.place = format!("{path}: {line}"),
+                _ => {}
+            }
+        }
+        errors
     })
 }
 
 /// Serves, and tells how many events were left at the end.
-fn serve(arguments: &Arguments, settings: Settings, started: Instant) -> Result<u64, String> {
+fn serve(arguments: Arguments, settings: Settings, started: Instant) -> Result<u64, String> {
     // Before any thread starts, so that none of them is interrupted.
     let signals = Signals::hold_back().map_err(|error| format!("signals: {error}"))?;
     start_logs(&settings);
@@ -87,11 +95,12 @@ fn serve(arguments: &Arguments, settings: Settings, started: Instant) -> Result<
         }
     });
     let node = node.map_err(|error| error.to_string())?;
+    node.set_source(move || gather(&arguments));
     let server =
         Server::start(std::sync::Arc::clone(&node), listener).map_err(|error| format!("server: {error}"))?;
     // A pipe that nobody reads is no reason not to serve.
     let _printed = greet(&node, &server, started.elapsed());
-    wait_for_the_end(&signals, arguments, &node)?;
+    wait_for_the_end(&signals, &node)?;
     node.begin_drain();
     server.stop();
     let stopped = node.stop();
@@ -115,30 +124,18 @@ fn start_logs(settings: &Settings) {
     Logs::set_level(settings.text("logging.level").unwrap_or_default());
 }
 
-fn wait_for_the_end(signals: &Signals, arguments: &Arguments, node: &Node) -> Result<(), String> {
+fn wait_for_the_end(signals: &Signals, node: &Node) -> Result<(), String> {
     loop {
         match signals.wait().map_err(|error| format!("signals: {error}"))? {
             Signal::Interrupt | Signal::Terminate => {
                 log::info!(target: "node", "asked to end; draining");
                 return Ok(());
             }
-            Signal::Reload => reload(arguments, node),
-        }
-    }
-}
-
-/// A wrong configuration changes nothing: the node goes on with what it had.
-fn reload(arguments: &Arguments, node: &Node) {
-    match settings(arguments) {
-        Ok(new) => match node.reload(&new) {
-            Ok(waiting) if waiting.is_empty() => log::info!(target: "node", "settings read again"),
-            Ok(waiting) => {
-                let keys = waiting.join(", ");
-                log::warn!(target: "node", "settings read again; these wait for a restart: {keys}");
+            Signal::Reload => {
+                // The log has told what came of it.
+                let _told = node.reload();
             }
-            Err(error) => log::error!(target: "node", "settings read again; {error}"),
-        },
-        Err(message) => log::error!(target: "node", "settings not read again: {message}"),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::server::Arguments;
 const ABSENT: &str = "this program is built without the server; build it with the feature `full`";
 
 /// Tells that there is no server in this program.
-pub fn run(arguments: &Arguments) -> ExitCode {
+pub fn run(arguments: Arguments) -> ExitCode {
     let config = arguments.config_path().map(|path| format!(" --config {path}"));
     let flags: String = arguments.flags().iter().map(|(_, flag, value)| format!(" {flag} {value}")).collect();
     eprintln!("error: cannot do `badbatch server{}{flags}`: {ABSENT}", config.unwrap_or_default());

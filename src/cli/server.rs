@@ -4,7 +4,9 @@ use std::env;
 
 use argh::{ArgsInfo, FromArgs};
 
-/// Start a server.
+use super::control::Command as Control;
+
+/// Start a server, or ask one that runs.
 ///
 /// What is not given here comes from the environment, then from the configuration file.
 #[derive(FromArgs, ArgsInfo)]
@@ -38,6 +40,9 @@ pub struct Arguments {
     /// what is logged: off, error, warn, info, debug or trace [default: info] [env: BADBATCH_LOG]
     #[argh(option)]
     log_level: Option<String>,
+    /// what to ask a server that runs, instead of starting one
+    #[argh(subcommand)]
+    pub command: Option<Control>,
 }
 
 impl Arguments {

@@ -201,7 +201,7 @@ impl Client {
         self.json("GET", &disruptor_path(disruptor), None)
     }
 
-    /// `start`, `stop`, `pause` or `resume`.
+    /// `start`, `stop`, `pause`, `resume` or `reset`.
     pub fn change(&self, disruptor: &str, action: &str) -> Result<Value, ClientError> {
         self.json("POST", &format!("{}/{}", disruptor_path(disruptor), encoded(action)), None)
     }

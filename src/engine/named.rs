@@ -56,11 +56,11 @@ impl Lifecycle {
     /// What can be asked of a disruptor in this state.
     pub fn allowed(self) -> &'static [&'static str] {
         match self {
-            Self::Created | Self::Failed => &["start", "stop", "delete"],
-            Self::Running => &["pause", "stop", "delete"],
-            Self::Paused => &["resume", "start", "stop", "delete"],
-            Self::Draining => &["stop", "delete"],
-            Self::Stopped => &["start", "delete"],
+            Self::Created | Self::Failed => &["start", "stop", "reset", "delete"],
+            Self::Running => &["pause", "stop", "reset", "delete"],
+            Self::Paused => &["resume", "start", "stop", "reset", "delete"],
+            Self::Draining => &["stop", "reset", "delete"],
+            Self::Stopped => &["start", "reset", "delete"],
         }
     }
 }
@@ -87,7 +87,7 @@ pub struct SinkReport {
     pub name: String,
     /// Events published that it has not let go of.
     pub lag: u64,
-    /// Events it has had since the disruptor was made.
+    /// Events it has had since the disruptor was made or reset.
     pub handled: u64,
     /// Attempts that failed, and events that were left out.
     pub errors: u64,
@@ -125,12 +125,15 @@ pub struct NamedDisruptor {
     sinks: Vec<Arc<SinkState>>,
     intake: RwLock<Intake>,
     /// Held for as long as a change of state takes.
-    ring: Mutex<Option<(Ring, Arc<Halt>)>>,
+    ring: Mutex<Option<Running>>,
     monitor: RwLock<Option<Monitor>>,
     is_deleted: AtomicBool,
     last_publish_unix_micros: AtomicU64,
     samples: Mutex<Samples>,
 }
+
+/// A ring, and what tells its sinks to give up.
+type Running = (Ring, Arc<Halt>);
 
 struct Intake {
     lifecycle: Lifecycle,
@@ -138,6 +141,8 @@ struct Intake {
     producer: Option<Producer>,
     /// Why it failed.
     reason: String,
+    /// Which ring this is about: the first, the second...
+    generation: u64,
 }
 
 /// What was seen each second.
@@ -171,6 +176,7 @@ impl NamedDisruptor {
                 lifecycle: Lifecycle::Created,
                 producer: None,
                 reason: String::new(),
+                generation: 0,
             }),
             ring: Mutex::new(None),
             monitor: RwLock::new(None),
@@ -211,9 +217,10 @@ impl NamedDisruptor {
 
     /// Where it is in its life, and why, if it has failed.
     pub fn lifecycle(&self) -> (Lifecycle, Option<String>) {
-        let state = {
+        let (state, generation) = {
             let intake = self.intake.read();
-            (intake.lifecycle, (intake.lifecycle == Lifecycle::Failed).then(|| intake.reason.clone()))
+            let reason = (intake.lifecycle == Lifecycle::Failed).then(|| intake.reason.clone());
+            ((intake.lifecycle, reason), intake.generation)
         };
         if !matches!(state.0, Lifecycle::Running | Lifecycle::Paused) {
             return state;
@@ -225,7 +232,7 @@ impl NamedDisruptor {
                 let trouble = self.sink_reports().into_iter().find(|sink| *sink.name == *consumer.name);
                 let trouble =
                     trouble.and_then(|sink| sink.trouble).unwrap_or_else(|| "it panicked".to_owned());
-                self.fail(format!("sink `{}`: {trouble}", consumer.name));
+                self.fail(generation, format!("sink `{}`: {trouble}", consumer.name));
                 self.lifecycle()
             }
             None => state,
@@ -314,13 +321,14 @@ impl NamedDisruptor {
             }
             Err(error) => error,
         };
+        let generation = intake.generation;
         drop(intake);
         self.limiter.put_back(count);
-        Err(self.told(&refused, events.len()))
+        Err(self.told(&refused, events.len(), generation))
     }
 
     /// A ring's refusal in the engine's words.
-    fn told(&self, refused: &ClaimError, events: usize) -> EngineError {
+    fn told(&self, refused: &ClaimError, events: usize, generation: u64) -> EngineError {
         let (name, capacity) = (self.name().to_owned(), self.definition.buffer_size as u64);
         if let Some(slowest) = is_full(refused) {
             let stats = self.monitor.read().as_ref().map(Monitor::stats);
@@ -330,7 +338,7 @@ impl NamedDisruptor {
         match refused {
             ClaimError::BadSize { .. } => EngineError::BatchTooLarge { name, events, capacity },
             ClaimError::Poisoned(failure) => {
-                self.fail(failure.to_string());
+                self.fail(generation, failure.to_string());
                 EngineError::Failed { name, reason: failure.to_string() }
             }
             other => EngineError::Failed { name, reason: other.to_string() },
@@ -349,11 +357,14 @@ impl NamedDisruptor {
         error
     }
 
-    fn fail(&self, reason: String) {
+    /// Notes that a ring has failed, unless another one has taken its place meanwhile.
+    fn fail(&self, generation: u64, reason: String) {
         let mut intake = self.intake.write();
-        if matches!(intake.lifecycle, Lifecycle::Running | Lifecycle::Paused | Lifecycle::Draining) {
+        let is_alive =
+            matches!(intake.lifecycle, Lifecycle::Running | Lifecycle::Paused | Lifecycle::Draining);
+        if is_alive && intake.generation == generation {
             log::error!(target: "engine", disruptor = self.name(); "disruptor failed: {reason}");
-            *intake = Intake { lifecycle: Lifecycle::Failed, producer: None, reason };
+            *intake = Intake { lifecycle: Lifecycle::Failed, producer: None, reason, generation };
         }
     }
 
@@ -374,10 +385,12 @@ impl NamedDisruptor {
             Lifecycle::Created | Lifecycle::Stopped | Lifecycle::Failed => {}
         }
         // A ring that has failed ends here.
-        if let Some((failed, halt)) = ring.take() {
-            halt.set();
-            failed.halt();
-        }
+        self.end(ring.take());
+        self.begin(&mut ring)
+    }
+
+    /// Starts the sinks on a new ring.
+    fn begin(&self, ring: &mut Option<Running>) -> Result<(), EngineError> {
         let halt = Arc::new(Halt::default());
         let runner = |(sink, state): (&_, &Arc<SinkState>)| {
             let (state, halt, latency) = (Arc::clone(state), Arc::clone(&halt), Arc::clone(&self.latency));
@@ -390,8 +403,9 @@ impl NamedDisruptor {
             .map_err(|reason| EngineError::CannotStart { name: self.name().to_owned(), reason })?;
         *self.monitor.write() = Some(started.monitor());
         *ring = Some((started, halt));
-        let producer = Some(producer);
-        *self.intake.write() = Intake { lifecycle: Lifecycle::Running, producer, reason: String::new() };
+        let mut intake = self.intake.write();
+        let (producer, generation) = (Some(producer), intake.generation + 1);
+        *intake = Intake { lifecycle: Lifecycle::Running, producer, reason: String::new(), generation };
         Ok(())
     }
 
@@ -430,7 +444,7 @@ impl NamedDisruptor {
             return Err(self.wrong_state("stop", Lifecycle::Draining));
         };
         let current = self.lifecycle().0;
-        {
+        let generation = {
             let mut intake = self.intake.write();
             // The producer goes, since a ring for one producer ends only without it.
             intake.producer = None;
@@ -438,11 +452,11 @@ impl NamedDisruptor {
                 Lifecycle::Running | Lifecycle::Paused | Lifecycle::Draining => Lifecycle::Draining,
                 Lifecycle::Created | Lifecycle::Stopped | Lifecycle::Failed => Lifecycle::Stopped,
             };
-        }
+            intake.generation
+        };
         let Some((draining, halt)) = ring.take() else { return Ok(()) };
         if current == Lifecycle::Failed {
-            halt.set();
-            draining.halt();
+            self.end(Some((draining, halt)));
             return Ok(());
         }
         match draining.drain(timeout) {
@@ -458,7 +472,7 @@ impl NamedDisruptor {
             }
             Ended::Failed(reason, left) => {
                 let reason = format!("{reason}; {left} events are left");
-                self.fail(reason.clone());
+                self.fail(generation, reason.clone());
                 Err(EngineError::Failed { name: self.name().to_owned(), reason })
             }
         }
@@ -466,15 +480,52 @@ impl NamedDisruptor {
 
     /// Stops the sinks where they are, and tells how many events the slowest one had to go.
     pub fn halt(&self) -> u64 {
+        self.cut_off(&mut self.ring.lock())
+    }
+
+    /// Halts, forgets every event and every number, and starts on a new ring, whatever the state. Tells how many
+    /// events the slowest sink had to go; those are not handed on.
+    ///
+    /// Sequences go on where they ended, so that readers see a gap and never another event under an old sequence. An
+    /// event that is published meanwhile is acknowledged before and forgotten, refused, or kept on the new ring.
+    /// Readers that hold up the producers end, as at a stop.
+    ///
+    /// Errors: [`EngineError::CannotStart`]; it is then stopped and empty.
+    pub fn reset(&self) -> Result<u64, EngineError> {
         let mut ring = self.ring.lock();
-        *self.intake.write() =
-            Intake { lifecycle: Lifecycle::Stopped, producer: None, reason: String::new() };
-        let left = ring.take().map_or(0, |(ring, halt)| {
-            halt.set();
-            ring.halt()
-        });
+        let left = self.cut_off(&mut ring);
+        // Neither a publisher nor a sink is at work.
+        self.window.forget();
+        self.latency.reset();
+        let Rejections { ring_full, rate_limited, wrong_state } = &self.rejections;
+        [ring_full, rate_limited, wrong_state].into_iter().for_each(Counter::reset);
+        self.sinks.iter().flat_map(|sink| [&sink.handled, &sink.errors]).for_each(Counter::reset);
+        {
+            let mut samples = self.samples.lock();
+            self.published.reset();
+            *samples = Samples::default();
+        }
+        self.begin(&mut ring)?;
+        Ok(left)
+    }
+
+    fn cut_off(&self, ring: &mut Option<Running>) -> u64 {
+        {
+            let mut intake = self.intake.write();
+            intake.lifecycle = Lifecycle::Stopped;
+            intake.producer = None;
+            intake.reason.clear();
+        }
+        let left = self.end(ring.take());
         *self.monitor.write() = None;
         left
+    }
+
+    /// Ends a ring's sinks where they are, and tells how many events the slowest one had to go.
+    fn end(&self, ring: Option<Running>) -> u64 {
+        let Some((ring, halt)) = ring else { return 0 };
+        halt.set();
+        ring.halt(|name| self.definition.sinks.iter().any(|sink| sink.name == name))
     }
 
     pub(super) fn set_deleted(&self) {
@@ -548,7 +599,7 @@ impl NamedDisruptor {
         self.ring.try_lock()?.as_mut()?.0.poller()
     }
 
-    /// Events published since it was made.
+    /// Events published since it was made or reset.
     pub fn published(&self) -> u64 {
         self.published.value()
     }
@@ -639,5 +690,26 @@ impl fmt::Debug for NamedDisruptor {
             .field("name", &self.name())
             .field("id", &self.id)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lifecycle;
+    use crate::engine::{Author, Defaults, Definition, Engine, EngineOptions};
+    use serde_json::json;
+
+    #[test]
+    fn news_of_a_ring_that_is_gone_does_not_harm_the_next_one() {
+        let engine = Engine::new(EngineOptions::default());
+        let definition = Definition::from_json(&json!({"name": "a"}), None, &Defaults::default());
+        let (disruptor, _) = engine.create(definition.expect("right"), Author::Operator).expect("made");
+        disruptor.start().expect("it starts");
+        let old = disruptor.intake.read().generation;
+        disruptor.reset().expect("it starts");
+        disruptor.fail(old, "late".to_owned());
+        assert_eq!(disruptor.lifecycle(), (Lifecycle::Running, None));
+        disruptor.fail(old + 1, "now".to_owned());
+        assert_eq!(disruptor.lifecycle(), (Lifecycle::Failed, Some("now".to_owned())));
     }
 }

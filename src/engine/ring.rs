@@ -116,13 +116,14 @@ impl Ring {
         }
     }
 
-    /// Stops the sinks between two events, and tells how many the slowest one had to go.
-    pub fn halt(mut self) -> u64 {
+    /// Stops the sinks between two events, and tells how many the slowest of those that count had to go.
+    pub fn halt(mut self, counts: impl Fn(&str) -> bool) -> u64 {
         let halted = match &mut self {
             Self::Single(ring) => ring.halt(),
             Self::Multi(ring) => ring.halt(),
         };
-        halted.unconsumed.iter().map(|(_, left)| left.end - left.start).max().unwrap_or(0)
+        let left = halted.unconsumed.iter().filter(|(name, _)| counts(name));
+        left.map(|(_, left)| left.end - left.start).max().unwrap_or(0)
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Window {
     places: Box<[Place]>,
     /// One after the highest sequence that was put in.
     end: AtomicU64,
+    /// What is below was forgotten.
+    floor: AtomicU64,
     waiting: AtomicUsize,
     lock: Mutex<()>,
     changed: Condvar,
@@ -40,6 +42,7 @@ impl Window {
         Self {
             places: (0..capacity).map(|_| Mutex::new(None)).collect(),
             end: AtomicU64::new(0),
+            floor: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             lock: Mutex::new(()),
             changed: Condvar::new(),
@@ -80,6 +83,8 @@ impl Window {
         match &*self.place(sequence).lock() {
             Some((kept, event)) if *kept == sequence => Lookup::Kept(event.clone()),
             Some((kept, _)) if *kept > sequence => Lookup::Overwritten,
+            // Relaxed: who finds the place empty has its lock after `forget` had it.
+            _ if sequence < self.floor.load(Ordering::Relaxed) => Lookup::Overwritten,
             _ => Lookup::NotYet,
         }
     }
@@ -91,7 +96,13 @@ impl Window {
 
     /// The oldest sequence that may still be there, as far as can be told while events come in.
     pub fn start(&self) -> u64 {
-        self.end().saturating_sub(self.places.len() as u64)
+        self.end().saturating_sub(self.places.len() as u64).max(self.floor.load(Ordering::Relaxed))
+    }
+
+    /// Forgets every event. Nobody may put one in meanwhile.
+    pub fn forget(&self) {
+        self.floor.store(self.end(), Ordering::Relaxed);
+        self.places.iter().for_each(|place| *place.lock() = None);
     }
 
     fn place(&self, sequence: u64) -> &Place {
@@ -120,6 +131,12 @@ mod tests {
         assert!(matches!(window.look(2), Lookup::Kept(kept) if kept.payload() == 2_u64.to_le_bytes()));
         assert!(matches!(window.look(3), Lookup::NotYet));
         assert_eq!((window.start(), window.end()), (1, 3));
+        window.forget();
+        assert!((0..3).all(|number| matches!(window.look(number), Lookup::Overwritten)));
+        assert!(matches!(window.look(3), Lookup::NotYet));
+        assert_eq!((window.start(), window.end()), (3, 3));
+        window.put(3, event(3));
+        assert!(matches!(window.look(3), Lookup::Kept(_)) && matches!(window.look(1), Lookup::Overwritten));
     }
 
     #[test]

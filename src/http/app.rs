@@ -26,7 +26,7 @@ pub struct App {
     pub front: Arc<FrontStats>,
     pub requests: RequestStats,
     callers: Callers,
-    bound: SocketAddr,
+    pub bound: SocketAddr,
     ids: UlidSource,
 }
 

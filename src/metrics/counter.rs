@@ -1,4 +1,4 @@
-//! A number that only grows, and one that goes up and down.
+//! A number that grows, and one that goes up and down.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -21,6 +21,11 @@ impl Counter {
     /// How often so far.
     pub fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// Begins again at 0.
+    pub fn reset(&self) {
+        self.0.store(0, Ordering::Relaxed);
     }
 }
 

@@ -34,6 +34,11 @@ impl Histogram {
         self.sum.fetch_add(nanos, Ordering::Relaxed);
     }
 
+    /// Forgets what has been counted.
+    pub fn reset(&self) {
+        self.counts.iter().chain([&self.sum]).for_each(|number| number.store(0, Ordering::Relaxed));
+    }
+
     /// What has been counted so far.
     pub fn snapshot(&self) -> Snapshot {
         let counts: Vec<u64> = self.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();

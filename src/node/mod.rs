@@ -14,6 +14,6 @@ mod tree;
 pub use history::{History, SERIES, STEP_SECONDS};
 pub use keys::{AccessKey, Keys, NewKey, Role};
 pub use logs::{LogFormat, Logs};
-pub use process::{Node, StartError, Stopped};
+pub use process::{Node, ReloadError, Reloaded, StartError, Stopped};
 pub use settings::{Origin, SettingError, Settings};
 pub use store::StoreError;

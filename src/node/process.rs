@@ -14,7 +14,7 @@ use thiserror::Error;
 use super::history::{History, STEP_SECONDS};
 use super::keys::{Keys, NewKey, Role};
 use super::logs::Logs;
-use super::settings::Settings;
+use super::settings::{SettingError, Settings};
 use super::store::{Kept, Store, StoreError, replace_file};
 use crate::base::clock::Clock;
 use crate::engine::{
@@ -70,9 +70,39 @@ pub struct Node {
     deleted: Mutex<Vec<String>>,
     is_draining: AtomicBool,
     on_shutdown: Box<dyn Fn() + Send + Sync>,
+    /// How long draining may take, if whoever asked for the end said so.
+    drain: Mutex<Option<Duration>>,
+    /// Held for as long as a reload takes.
+    source: Mutex<Option<Source>>,
     sampler: Mutex<Option<(Arc<Bell>, JoinHandle<()>)>>,
     new_key: Option<(String, PathBuf)>,
     needs_keys: bool,
+}
+
+/// Reads the settings where they come from.
+type Source = Box<dyn Fn() -> Result<Settings, Vec<SettingError>> + Send>;
+
+/// What came of reading the settings again. Keys of disruptors are `disruptors.NAME`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Keys whose new values hold from now on.
+    pub taken: Vec<String>,
+    /// Keys whose new values wait for a restart.
+    pub waiting: Vec<String>,
+    /// Keys of new disruptors that cannot be, and why not.
+    pub failed: Vec<(String, String)>,
+}
+
+/// Why the settings were not read again. Nothing has changed.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// Nobody has told the node where its settings come from.
+    #[error("this server was not told where its settings come from")]
+    NoSource,
+    /// Something is wrong with them; every mistake is told.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Wrong(Vec<SettingError>),
 }
 
 /// Ends the sampler's pause.
@@ -143,6 +173,8 @@ impl Node {
             deleted: Mutex::new(deleted),
             is_draining: AtomicBool::new(false),
             on_shutdown: Box::new(on_shutdown),
+            drain: Mutex::new(None),
+            source: Mutex::new(None),
             sampler: Mutex::new(None),
             new_key,
             needs_keys,
@@ -221,8 +253,7 @@ impl Node {
             // It does nothing that could panic but by our own fault, which has been printed.
             let _ended = thread.join();
         }
-        let timeout = self.settings.read().drain_timeout();
-        Stopped { left: self.engine.shut_down(timeout) }
+        Stopped { left: self.engine.shut_down(self.drain_timeout()) }
     }
 
     /// Makes the node say that it is not ready any more.
@@ -237,10 +268,18 @@ impl Node {
         self.is_draining.load(Ordering::Relaxed)
     }
 
-    /// Asks whoever runs the node to end it.
-    pub fn request_shutdown(&self) {
+    /// Asks whoever runs the node to end it, and tells how long draining may take: the settings say it unless `drain`
+    /// does.
+    pub fn request_shutdown(&self, drain: Option<Duration>) -> Duration {
+        *self.drain.lock() = drain;
         self.begin_drain();
         (self.on_shutdown)();
+        self.drain_timeout()
+    }
+
+    fn drain_timeout(&self) -> Duration {
+        let asked = *self.drain.lock();
+        asked.unwrap_or_else(|| self.settings.read().drain_timeout())
     }
 
     /// The named disruptors.
@@ -308,29 +347,65 @@ impl Node {
         Ok(())
     }
 
-    /// Takes what is live of new settings, makes disruptors that are newly defined, and tells which keys wait for a
-    /// restart.
+    /// Tells the node where its settings come from, for [`reload`](Self::reload).
+    pub fn set_source(&self, read: impl Fn() -> Result<Settings, Vec<SettingError>> + Send + 'static) {
+        *self.source.lock() = Some(Box::new(read));
+    }
+
+    /// Reads the settings again, takes what is live of them, and makes disruptors that are newly defined. The log tells
+    /// what came of it.
     ///
-    /// Errors: a new disruptor cannot be; the settings are taken all the same.
-    pub fn reload(&self, new: &Settings) -> Result<Vec<&'static str>, StartError> {
-        let waiting = {
+    /// Errors: nothing has changed.
+    pub fn reload(&self) -> Result<Reloaded, ReloadError> {
+        let source = self.source.lock();
+        let new = match source.as_ref() {
+            Some(read) => read().map_err(ReloadError::Wrong),
+            None => Err(ReloadError::NoSource),
+        };
+        let reloaded = new.map(|new| self.take(&new));
+        match &reloaded {
+            Ok(Reloaded { waiting, failed, .. }) => {
+                match waiting.is_empty() {
+                    true => log::info!(target: "node", "settings read again"),
+                    false => {
+                        let keys = waiting.join(", ");
+                        log::warn!(target: "node", "settings read again; these wait for a restart: {keys}");
+                    }
+                }
+                for (key, reason) in failed {
+                    log::error!(target: "node", "settings read again; {key}: {reason}");
+                }
+            }
+            Err(error) => log::error!(target: "node", "settings not read again: {error}"),
+        }
+        reloaded
+    }
+
+    fn take(&self, new: &Settings) -> Reloaded {
+        let mut reloaded = {
             let mut settings = self.settings.write();
-            let waiting = settings.reload(new);
+            let (taken, waiting) = settings.reload(new);
             Logs::set_level(settings.text("logging.level").unwrap_or_default());
-            waiting
+            let texts = |keys: Vec<&str>| keys.into_iter().map(str::to_owned).collect();
+            Reloaded { taken: texts(taken), waiting: texts(waiting), failed: Vec::new() }
         };
         for definition in new.definitions() {
-            let name = definition.name.clone();
-            let known = self.engine.find(&name);
-            if known.is_ok_and(|known| known.definition() != definition) {
-                log::warn!(target: "node", disruptor = name.as_str(); "the definition changed; it waits for a restart");
-                continue;
-            }
+            let key = format!("disruptors.{}", definition.name);
             let made = self.engine.create(definition.clone(), Author::Operator);
-            let made = made.and_then(|(disruptor, is_new)| if is_new { disruptor.start() } else { Ok(()) });
-            made.map_err(|source| StartError::Disruptor { name, source })?;
+            let made = made.and_then(|(disruptor, is_new)| {
+                if is_new {
+                    disruptor.start()?;
+                }
+                Ok(is_new)
+            });
+            match made {
+                Ok(true) => reloaded.taken.push(key),
+                Ok(false) => {}
+                Err(EngineError::NameTaken { .. }) => reloaded.waiting.push(key),
+                Err(error) => reloaded.failed.push((key, error.to_string())),
+            }
         }
-        Ok(waiting)
+        reloaded
     }
 
     /// Makes a disruptor for a client, starts it if it is to, and keeps it for the next start. The second value tells

@@ -391,19 +391,21 @@ impl Settings {
         Err(errors)
     }
 
-    /// Takes the live values of another set, and tells which other keys differ and wait for a restart.
-    pub fn reload(&mut self, new: &Self) -> Vec<&'static str> {
-        let mut waiting = Vec::new();
+    /// Takes the live values of another set. Tells which of them differed, and which other keys differ and wait for a
+    /// restart.
+    pub fn reload(&mut self, new: &Self) -> (Vec<&'static str>, Vec<&'static str>) {
+        let (mut taken, mut waiting) = (Vec::new(), Vec::new());
         for key in KEYS {
             let (old, new) = (&self.values[key.path], &new.values[key.path]);
-            match key.is_live {
-                true => drop(self.values.insert(key.path, new.clone())),
-                false if old.value != new.value => waiting.push(key.path),
-                false => {}
+            if old.value != new.value {
+                if key.is_live { taken.push(key.path) } else { waiting.push(key.path) }
+            }
+            if key.is_live {
+                self.values.insert(key.path, new.clone());
             }
         }
         self.definitions.clone_from(&new.definitions);
-        waiting
+        (taken, waiting)
     }
 
     /// Every key with its value and its origin; secrets are not shown.

@@ -77,6 +77,23 @@ pub fn raise_open_files_limit() -> io::Result<u64> {
     Ok(limit.rlim_cur as u64)
 }
 
+/// When a process of this machine started, in the kernel's ticks since the boot: with its number, its name. `None` if it
+/// has ended, or the system does not tell.
+pub fn start_ticks(process: u32) -> Option<u64> {
+    start_in_stat(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
+}
+
+/// From `/proc/PID/stat`, where the program's name is in parentheses and may hold any character.
+fn start_in_stat(stat: &str) -> Option<u64> {
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let mut fields = rest.split(' ');
+    // What has ended is there until its parent has heard of it.
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
 /// A file that this process holds until this is dropped.
 #[derive(Debug)]
 pub struct FileLock {
@@ -110,7 +127,7 @@ fn cpu_time() -> Duration {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use super::{machine_memory, usage};
+    use super::{machine_memory, start_in_stat, start_ticks, usage};
 
     #[test]
     fn a_process_uses_something_of_what_there_is() {
@@ -118,5 +135,18 @@ mod tests {
         let (total, available) = machine_memory();
         assert!(used.resident_bytes > 0 && used.resident_bytes < total && available <= total, "{used:?}");
         assert!(used.threads >= 1 && used.open_files >= 3, "{used:?}");
+    }
+
+    #[test]
+    fn a_process_is_known_by_when_it_started() {
+        let stat = |state: &str| {
+            format!("42 (a) b) {state} 1 42 42 0 -1 4194560 136 0 0 0 0 1 0 0 20 0 1 0 8814236 2953216 487")
+        };
+        assert_eq!(start_in_stat(&stat("S")), Some(8_814_236));
+        assert_eq!(start_in_stat(&stat("Z")), None);
+        assert_eq!(start_in_stat("42 (a) S 1"), None);
+        assert!(start_ticks(std::process::id()).is_some());
+        // Above what the kernel numbers processes with.
+        assert_eq!(start_ticks(u32::MAX), None);
     }
 }

@@ -77,6 +77,12 @@ fn roles_and_scopes_hold() {
         ("GET", "/api/v1/stream?topics=metrics", "", &scoped, 403),
         ("GET", "/api/v1/stream?topics=events:billing", "", &scoped, 403),
         ("POST", "/api/v1/server/shutdown", "", &scoped, 403),
+        ("GET", "/api/v1/server", "", &scoped, 403),
+        ("GET", "/api/v1/server", "", &writer, 200),
+        ("POST", "/api/v1/server/reload", "", &writer, 403),
+        ("POST", "/api/v1/disruptor/orders-eu/reset", "", &writer, 403),
+        ("POST", "/api/v1/disruptor/orders-eu/reset", "", &scoped, 200),
+        ("POST", "/api/v1/disruptor/billing/reset", "", &scoped, 403),
     ];
     for (method, path, body, key, expected) in rows {
         assert_eq!(status(&mut client, method, path, key, body), expected, "{method} {path} {body}");

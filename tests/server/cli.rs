@@ -32,7 +32,7 @@ pub fn endpoint(server: &Running) -> String {
 #[test]
 fn what_was_ever_promised_works_in_this_order() {
     let server = Running::start("");
-    let rows: [(&[&str], &str); 37] = [
+    let rows: [(&[&str], &str); 39] = [
         (&["disruptor", "create", "my-disruptor"], "my-disruptor"),
         (
             &[
@@ -85,12 +85,14 @@ fn what_was_ever_promised_works_in_this_order() {
         (&["disruptor", "resume", "main"], ""),
         (&["disruptor", "stop", "main", "--drain", "5s"], ""),
         (&["disruptor", "start", "main"], ""),
+        (&["disruptor", "reset", "main", "-o", "csv"], "name,status,next,not handed on\nmain,running,"),
         (&["disruptor", "rm", "my-disruptor-2", "-f"], ""),
         (&["monitor", "system"], "DISRUPTOR"),
         (&["monitor", "disruptor", "my-disruptor"], "Published     54"),
         (&["monitor", "health", "-o", "json"], "\"status\": \"healthy\""),
         (&["monitor", "export", "-", "--format", "prometheus"], "# TYPE badbatch_build_info gauge"),
         (&["monitor", "export", "-", "-f", "csv"], "disruptor,published"),
+        (&["server", "status", "-o", "name"], "healthy\n"),
         (&["config", "show", "--server"], "server.bind_addr"),
         (&["config", "get", "logging.level", "-o", "name"], "info\n"),
         (&["config", "example"], "bind_addr: 127.0.0.1:8080"),

@@ -362,3 +362,173 @@ fn names_and_identifiers_are_unique() {
     let one_more = Definition::from_json(&json!({"name": "d"}), None, &Defaults::default()).expect("right");
     assert!(matches!(engine.create(one_more, Author::Operator), Err(EngineError::TooMany { max: 3 })));
 }
+
+/// Waits until every sink has had everything.
+fn settle(disruptor: &NamedDisruptor) {
+    while disruptor.sink_reports().iter().any(|sink| sink.lag > 0) {
+        thread::yield_now();
+    }
+}
+
+/// A web server that takes nothing.
+const NOWHERE: &str = "http://127.0.0.1:9/";
+
+#[test]
+fn a_reset_works_from_every_state_and_forgets_all_but_the_sequence() {
+    let engine = Engine::new(EngineOptions::default());
+    let none = Duration::ZERO;
+    let check = |disruptor: &NamedDisruptor, left: u64| {
+        let next = disruptor.next_sequence();
+        let (state, _) = disruptor.lifecycle();
+        assert_eq!(disruptor.reset().expect("it starts"), left, "from {state}");
+        assert_eq!(disruptor.lifecycle(), (Lifecycle::Running, None), "from {state}");
+        let rejections = disruptor.rejections();
+        let numbers = [
+            disruptor.published(),
+            rejections.ring_full.value(),
+            rejections.rate_limited.value(),
+            rejections.wrong_state.value(),
+            disruptor.latency().snapshot().count(),
+            disruptor.used(),
+        ];
+        assert_eq!(numbers, [0; 6], "from {state}");
+        assert!(disruptor.sink_reports().iter().all(|sink| sink.handled == 0), "from {state}");
+        assert_eq!((disruptor.first_available(), disruptor.next_sequence()), (next, next), "from {state}");
+        if next > 0 {
+            assert!(
+                matches!(disruptor.event(next - 1), Err(EngineError::Overwritten { .. })),
+                "from {state}"
+            );
+        }
+        let published = disruptor.publish(&[number(disruptor, next)], none).expect("it runs");
+        assert_eq!(published.sequences, next..next + 1, "from {state}");
+        assert!(disruptor.event(next).is_ok(), "from {state}");
+        disruptor.sample();
+        assert!(disruptor.events_per_second() >= 0.0);
+    };
+    let well = make(&engine, &json!({"name": "well", "buffer_size": 8}));
+    well.sample();
+    check(&well, 0);
+    settle(&well);
+    well.pause().expect("it runs");
+    assert!(well.publish(&[number(&well, 0)], none).is_err());
+    check(&well, 0);
+    well.stop(PATIENCE).expect("it drains");
+    check(&well, 0);
+    // Nobody takes what it has: draining does not end, and a reset does.
+    let stuck = make(
+        &engine,
+        &json!({"name": "stuck", "buffer_size": 8, "sinks": [{"kind": "webhook", "url": NOWHERE}]}),
+    );
+    let events: Vec<_> = (0..3).map(|one| number(&stuck, one)).collect();
+    stuck.publish(&events, none).expect("there is room");
+    assert!(matches!(stuck.stop(Duration::from_millis(1)), Err(EngineError::DrainTimedOut { .. })));
+    check(&stuck, 3);
+    check(&stuck, 1);
+    let failed = make(
+        &engine,
+        &json!({"name": "failed", "buffer_size": 8, "sinks": [{"kind": "webhook", "url": NOWHERE, "attempts": 1}]}),
+    );
+    failed.publish(&events, none).expect("there is room");
+    while failed.lifecycle().0 != Lifecycle::Failed {
+        thread::yield_now();
+    }
+    assert!(failed.sink_reports()[0].errors > 0);
+    check(&failed, 3);
+    let made = Definition::from_json(&json!({"name": "made"}), None, &Defaults::default()).expect("right");
+    let (made, _) = engine.create(made, Author::Operator).expect("it can be made");
+    check(&made, 0);
+    engine.shut_down(none);
+}
+
+#[test]
+fn a_reader_is_told_of_a_gap_and_one_that_holds_up_producers_ends() {
+    let engine = Engine::new(EngineOptions::default());
+    let disruptor = make(&engine, &json!({"name": "d", "buffer_size": 8}));
+    let publish = |one| disruptor.publish(&[number(&disruptor, one)], PATIENCE).expect("there is room");
+    for one in 0..3 {
+        publish(one);
+    }
+    let mut reader = Subscription::follow(Arc::clone(&disruptor), 0);
+    assert!(matches!(reader.next(PATIENCE), Tailed::Event(0, _)));
+    let mut gating = Subscription::gating(Arc::clone(&disruptor), 3, 8).expect("it runs");
+    publish(3);
+    // What a reader holds up is no sink's.
+    settle(&disruptor);
+    assert_eq!(disruptor.reset().expect("it starts"), 0);
+    assert!(matches!(gating.next(PATIENCE), Tailed::Ended(_)));
+    publish(4);
+    assert!(matches!(reader.next(PATIENCE), Tailed::Gap(1, 4)));
+    assert!(matches!(reader.next(PATIENCE), Tailed::Event(4, _)));
+}
+
+/// Four publishers and a reader while the disruptor is reset again and again: sequences are given once and only grow,
+/// everything that is acknowledged after the last reset is readable, and no event is found under another's sequence.
+#[test]
+fn what_is_published_during_a_reset_is_acknowledged_or_refused() {
+    for producers in ["single", "multi"] {
+        let engine = Engine::new(EngineOptions::default());
+        let disruptor = make(&engine, &json!({"name": "d", "buffer_size": 1024, "producer_type": producers}));
+        let (is_over, next) = (AtomicBool::new(false), AtomicU64::new(0));
+        let acknowledged = parking_lot::Mutex::new(BTreeMap::new());
+        let refused = AtomicU64::new(0);
+        let (mut firsts, mut seen) = (Vec::new(), Vec::new());
+        let publish = |one: u64| match disruptor.publish(&[number(&disruptor, one)], PATIENCE) {
+            Ok(published) => {
+                let other = acknowledged.lock().insert(published.sequences.start, one);
+                assert_eq!(other, None, "a sequence is given once");
+            }
+            Err(EngineError::WrongState { .. }) => drop(refused.fetch_add(1, Ordering::SeqCst)),
+            Err(error) => panic!("{error}"),
+        };
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !is_over.load(Ordering::SeqCst) {
+                        publish(next.fetch_add(1, Ordering::SeqCst));
+                    }
+                });
+            }
+            let reader = scope.spawn(|| {
+                let mut reader = Subscription::follow(Arc::clone(&disruptor), 0);
+                let mut seen = Vec::new();
+                while !is_over.load(Ordering::SeqCst) {
+                    if let Tailed::Event(sequence, event) = reader.next(Duration::from_millis(1)) {
+                        seen.push((sequence, event.payload().to_vec()));
+                    }
+                }
+                seen
+            });
+            for _ in 0..50 {
+                firsts.push((disruptor.next_sequence(), disruptor.reset(), disruptor.first_available()));
+                let before = acknowledged.lock().len();
+                while acknowledged.lock().len() < before + 20 {
+                    thread::yield_now();
+                }
+            }
+            is_over.store(true, Ordering::SeqCst);
+            seen = reader.join().expect("it read");
+        });
+        for (end, reset, first) in firsts {
+            assert!(reset.is_ok() && first >= end, "{reset:?}: {first} after {end}");
+        }
+        let acknowledged = acknowledged.into_inner();
+        for (sequence, payload) in seen {
+            assert_eq!(acknowledged[&sequence].to_string().as_bytes(), payload, "{sequence}");
+        }
+        assert_eq!(
+            acknowledged.len() as u64 + refused.into_inner(),
+            next.into_inner(),
+            "each was acknowledged or refused"
+        );
+        assert_eq!(acknowledged.keys().last().map(|last| last + 1), Some(disruptor.next_sequence()));
+        // No sequence is given that nobody was told of.
+        assert!(acknowledged.keys().copied().eq(0..disruptor.next_sequence()));
+        for (sequence, one) in acknowledged.range(disruptor.first_available()..) {
+            let event = disruptor.event(*sequence).expect("it is kept");
+            assert_eq!(event.payload(), one.to_string().as_bytes());
+        }
+        disruptor.stop(PATIENCE).expect("it drains");
+        assert_eq!(disruptor.sink_reports()[0].handled, disruptor.published());
+    }
+}

@@ -4,6 +4,7 @@ mod access;
 mod cli;
 mod client;
 mod completion;
+mod control;
 mod engine;
 mod events;
 mod forms;

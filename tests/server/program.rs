@@ -2,75 +2,11 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Client, Folder};
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_badbatch");
-
-/// A server as a process of its own, which ends with the test.
-pub struct Process {
-    child: Child,
-    out: BufReader<ChildStdout>,
-    greeting: String,
-}
-
-impl Process {
-    pub fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(PROGRAM)
-            .arg("server")
-            .args(arguments)
-            .env_remove("BADBATCH_CONFIG")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it starts");
-        let mut out = BufReader::new(child.stdout.take().expect("its output is piped"));
-        let mut greeting = String::new();
-        while !greeting.contains("Ctrl-C") {
-            let read = out.read_line(&mut greeting).expect("it greets");
-            if read == 0 {
-                let mut error = String::new();
-                let _read = child.stderr.take().map(|mut pipe| pipe.read_to_string(&mut error));
-                panic!("it ended: {greeting}{error}");
-            }
-        }
-        Self { child, out, greeting }
-    }
-
-    pub fn address(&self) -> std::net::SocketAddr {
-        let (_, rest) = self.greeting.split_once("API      http://").expect("it tells its address");
-        rest.split('/').next().and_then(|address| address.parse().ok()).expect("it is an address")
-    }
-
-    fn client(&self) -> Client {
-        Client::new(self.address())
-    }
-
-    fn signal(&self, name: &str) {
-        let kill = format!("kill -s {name} {}", self.child.id());
-        let sent = Command::new("sh").args(["-c", &kill]).status();
-        assert!(sent.expect("there is a shell").success());
-    }
-
-    /// Waits for the end, and returns the status with what was said on the way.
-    fn end(mut self) -> (Option<i32>, String, String) {
-        let (mut out, mut error) = (String::new(), String::new());
-        let mut pipe = self.child.stderr.take().expect("its errors are piped");
-        pipe.read_to_string(&mut error).expect("it is text");
-        self.out.read_to_string(&mut out).expect("it is text");
-        (self.child.wait().expect("it ends").code(), out, error)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _killed = self.child.kill();
-        let _waited = self.child.wait();
-    }
-}
+use crate::support::{Folder, PROGRAM, Process};
 
 fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = Command::new(PROGRAM).args(arguments).output().expect("it runs");
@@ -297,7 +233,7 @@ fn wrong_commands_are_told_in_a_line() {
         2,
         "error: --bind: server.bind_addr: \"here\" is not an address such as 127.0.0.1:8080",
     );
-    check(&["server", "-c", "/nothing"], 2, "cannot read the configuration /nothing");
+    check(&["server", "-c", "/nothing"], 2, "error: /nothing: cannot read the configuration: No such file");
     check(
         &["server", "-c", path],
         2,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,6 +15,9 @@ use serde_json::Value;
 
 /// How long a test waits for what must come: it fails long before anybody loses patience.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The program.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_badbatch");
 
 /// A server that ends with the test.
 pub struct Running {
@@ -67,6 +71,68 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// A server as a process of its own, which ends with the test.
+pub struct Process {
+    pub child: Child,
+    out: BufReader<ChildStdout>,
+    pub greeting: String,
+}
+
+impl Process {
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(PROGRAM)
+            .arg("server")
+            .args(arguments)
+            .env_remove("BADBATCH_CONFIG")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut out = BufReader::new(child.stdout.take().expect("its output is piped"));
+        let mut greeting = String::new();
+        while !greeting.contains("Ctrl-C") {
+            let read = out.read_line(&mut greeting).expect("it greets");
+            if read == 0 {
+                let mut error = String::new();
+                let _read = child.stderr.take().map(|mut pipe| pipe.read_to_string(&mut error));
+                panic!("it ended: {greeting}{error}");
+            }
+        }
+        Self { child, out, greeting }
+    }
+
+    pub fn address(&self) -> std::net::SocketAddr {
+        let (_, rest) = self.greeting.split_once("API      http://").expect("it tells its address");
+        rest.split('/').next().and_then(|address| address.parse().ok()).expect("it is an address")
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(self.address())
+    }
+
+    pub fn signal(&self, name: &str) {
+        let kill = format!("kill -s {name} {}", self.child.id());
+        let sent = Command::new("sh").args(["-c", &kill]).status();
+        assert!(sent.expect("there is a shell").success());
+    }
+
+    /// Waits for the end, and returns the status with what was said on the way.
+    pub fn end(mut self) -> (Option<i32>, String, String) {
+        let (mut out, mut error) = (String::new(), String::new());
+        let mut pipe = self.child.stderr.take().expect("its errors are piped");
+        pipe.read_to_string(&mut error).expect("it is text");
+        self.out.read_to_string(&mut out).expect("it is text");
+        (self.child.wait().expect("it ends").code(), out, error)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _killed = self.child.kill();
+        let _waited = self.child.wait();
     }
 }
 

@@ -7,8 +7,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::program::Process;
 use crate::shell::{Shell, Typed};
+use crate::support::Process;
 
 /// Commands whose example ends the server, or does not end by itself; they have tests of their own.
 const ELSEWHERE: [&str; 2] = ["badbatch server", "badbatch server stop"];

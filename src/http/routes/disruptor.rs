@@ -128,6 +128,15 @@ fn changed(
     Ok(Response::json(200, &info(&disruptor)))
 }
 
+pub fn reset(call: &mut Call<'_>) -> Result<Response, Problem> {
+    let disruptor = call.disruptor()?;
+    let left = disruptor.reset()?;
+    call.node().keep_disruptors();
+    let mut body = info(&disruptor);
+    body["not_handed_on"] = json!(left);
+    Ok(Response::json(200, &body))
+}
+
 pub fn status(call: &mut Call<'_>) -> Result<Response, Problem> {
     let (lifecycle, reason) = call.disruptor()?.lifecycle();
     Ok(Response::json(200, &json!({"status": lifecycle.name(), "reason": reason})))

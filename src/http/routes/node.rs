@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::super::call::Call;
 use super::super::media::Media;
@@ -12,10 +12,13 @@ use super::super::response::Response;
 use super::disruptor::{verdict, worst_verdict};
 use crate::api::{self, CODES};
 use crate::engine::Lifecycle;
-use crate::sys::process::{machine_memory, usage};
+use crate::node::{ReloadError, Reloaded, SettingError};
+use crate::sys::process::{machine_memory, start_ticks, usage};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const PAGE: &str = include_str!("../index.html");
+/// The longest that the server drains because a client says so.
+const DRAIN_MAX: Duration = Duration::from_secs(3600);
 
 /// For a browser a page, for a program a list of where to go.
 pub fn index(call: &mut Call<'_>) -> Result<Response, Problem> {
@@ -119,9 +122,38 @@ pub fn change_config(call: &mut Call<'_>) -> Result<Response, Problem> {
     config(call)
 }
 
+/// The process, for who looks after it.
+pub fn process(call: &mut Call<'_>) -> Result<Response, Problem> {
+    let id = std::process::id();
+    let body = json!({
+        "version": VERSION,
+        "pid": id,
+        "start_ticks": start_ticks(id),
+        "uptime_seconds": call.node().uptime().as_secs(),
+        "address": call.app.bound.to_string(),
+        "draining": call.node().is_draining(),
+    });
+    Ok(Response::json(200, &body))
+}
+
+pub fn reload(call: &mut Call<'_>) -> Result<Response, Problem> {
+    let Reloaded { taken, waiting, failed } = call.node().reload().map_err(|error| {
+        let detail = error.to_string();
+        match error {
+            ReloadError::Wrong(errors) => {
+                let told = |error: &SettingError| json!({"field": error.place, "message": error.message});
+                let list: Value = errors.iter().map(told).collect();
+                Problem::new("invalid_configuration", detail).with("errors", list)
+            }
+            _ => Problem::new("no_reload", detail),
+        }
+    })?;
+    let failed: Value = failed.iter().map(|(key, reason)| json!({"key": key, "reason": reason})).collect();
+    Ok(Response::json(200, &json!({"taken": taken, "waiting": waiting, "failed": failed})))
+}
+
 pub fn shut_down(call: &mut Call<'_>) -> Result<Response, Problem> {
-    call.node().request_shutdown();
-    let mut body = Map::new();
-    body.insert("status".to_owned(), json!("draining"));
-    Ok(Response::json(202, &Value::Object(body)))
+    let drain = call.query.span("drain", DRAIN_MAX)?;
+    let drain = call.node().request_shutdown(drain);
+    Ok(Response::json(202, &json!({"status": "draining", "drain_ms": drain.as_millis() as u64})))
 }

@@ -354,6 +354,24 @@ pub const ROUTES: &[Route] = &[
         )
     },
     Route {
+        success: &[ok("It runs, and is empty.", "DisruptorReset")],
+        problems: &[
+            "disruptor_not_found",
+            "disruptor_failed",
+            "draining",
+            "idempotency_in_progress",
+            "idempotency_conflict",
+        ],
+        is_idempotent: true,
+        ..post(
+            "/api/v1/disruptor/{id}/reset",
+            "reset_disruptor",
+            "disruptor",
+            "Halts a disruptor, forgets its events and numbers, and starts it anew",
+            Work::Wait(disruptor::reset),
+        )
+    },
+    Route {
         success: &[ok("Its numbers.", "DisruptorMetrics")],
         problems: NO_DISRUPTOR,
         ..get(
@@ -601,11 +619,37 @@ pub const ROUTES: &[Route] = &[
         )
     },
     Route {
+        success: &[ok("What is running, and where.", "Process")],
+        ..get(
+            "/api/v1/server",
+            "read_server",
+            "node",
+            "Shows the server's process",
+            Work::Answer(node::process),
+        )
+    },
+    Route {
+        success: &[ok("What was taken, and what waits for a restart.", "Reloaded")],
+        problems: &["draining", "invalid_configuration", "no_reload"],
+        ..post(
+            "/api/v1/server/reload",
+            "reload_server",
+            "node",
+            "Reads the configuration again",
+            Work::Wait(node::reload),
+        )
+    },
+    Route {
+        query: &[parameter(
+            "drain",
+            "How long to wait for the sinks, up to an hour; the settings say it otherwise.",
+            WINDOW,
+        )],
         success: &[Success {
             status: 202,
             about: "It drains, and ends.",
             media: STRUCTURED,
-            schema: "Status",
+            schema: "ShuttingDown",
         }],
         problems: &["draining"],
         ..post(
