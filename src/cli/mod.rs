@@ -11,6 +11,7 @@ mod contexts;
 mod control;
 mod demo;
 mod disruptor;
+mod doctor;
 mod event;
 mod exit;
 mod help;
@@ -90,6 +91,7 @@ enum Command {
     Key(key::Arguments),
     Api(tools::Api),
     Explain(tools::Explain),
+    Doctor(doctor::Doctor),
     Completion(completion::Completion),
     Help(help::Help),
     Version(tools::Version),
@@ -107,6 +109,7 @@ badbatch: named disruptors behind REST
   badbatch config example                    a file to begin with
   badbatch api GET /health                   any request
   badbatch explain ring_full                 what an error means
+  badbatch doctor                            whether this machine is fit
 
 badbatch --help lists everything; badbatch COMMAND --help says how.
 ";
@@ -179,6 +182,7 @@ fn obey(mut globals: Globals, format: Format) -> Result<ExitCode, Failure> {
         Some(Command::Key(arguments)) => key::run(arguments.command, &session()?)?,
         Some(Command::Api(arguments)) => tools::api(&arguments, &session()?)?,
         Some(Command::Explain(arguments)) => tools::explain(&arguments, &session()?)?,
+        Some(Command::Doctor(arguments)) => doctor::run(&arguments, session()?)?,
         Some(Command::Completion(arguments)) => completion::run(&arguments, format)?,
         Some(Command::Help(arguments)) => help::run(&arguments, &Globals::get_args_info(), format)?,
         Some(Command::Version(_)) => tools::version(&session()?)?,

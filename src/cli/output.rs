@@ -193,7 +193,7 @@ fn short(number: f64) -> String {
 }
 
 /// A text that stays on its line and does nothing to a terminal.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     text.chars()
         .flat_map(|character| match character {
             control if control.is_control() => control.escape_default().collect::<Vec<_>>(),

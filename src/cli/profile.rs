@@ -280,7 +280,7 @@ fn read_token(path: Told<String>) -> Result<Told<String>, Failure> {
 }
 
 /// A variable of the environment, unless it is empty.
-fn variable(name: &str) -> Option<String> {
+pub fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 

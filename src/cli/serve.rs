@@ -15,6 +15,9 @@ use crate::node::{LogFormat, Logs, Node, SettingError, Settings};
 use crate::sys::process::raise_open_files_limit;
 use crate::sys::signals::{self, Signal, Signals};
 
+/// Whether this program is a server too.
+pub const IS_HERE: bool = true;
+
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
@@ -47,6 +50,8 @@ pub fn check(text: &str) -> Result<Value, Vec<String>> {
     let definitions = settings.definitions();
     let names: Vec<_> = definitions.iter().map(|definition| definition.name.clone()).collect();
     Ok(json!({
+        "bind_addr": settings.text("server.bind_addr"),
+        "data_dir": settings.text("server.data_dir"),
         "disruptors": names,
         "notices": settings.notices,
     }))

@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use super::server::Arguments;
 
+/// Whether this program is a server too.
+pub const IS_HERE: bool = false;
+
 const ABSENT: &str = "this program is built without the server; build it with the feature `full`";
 
 /// Tells that there is no server in this program.

@@ -1,10 +1,9 @@
 //! `badbatch server`: what it is told.
 
-use std::env;
-
 use argh::{ArgsInfo, FromArgs};
 
 use super::control::Command as Control;
+use super::profile::variable;
 
 /// Start a server, or ask one that runs.
 ///
@@ -69,6 +68,6 @@ impl Arguments {
     }
 
     pub fn config_path(&self) -> Option<String> {
-        self.config.clone().or_else(|| env::var("BADBATCH_CONFIG").ok().filter(|path| !path.is_empty()))
+        self.config.clone().or_else(|| variable("BADBATCH_CONFIG"))
     }
 }

@@ -74,14 +74,19 @@ impl Session {
         Ok(super::output::show(self.format, value, view)?)
     }
 
-    /// Tells what was done: a line for people, a value for programs.
+    /// Tells what was done: a line for people, and the value with all its members for programs.
     pub fn done(&self, value: &Value, line: &str) -> Result<(), Failure> {
-        const VIEW: View<'_> = View { rows: None, columns: &[("Done", "")], wide: &[], name: "" };
+        self.say(line);
         if self.format.is_table() {
-            self.say(line);
             return Ok(());
         }
-        self.show(value, &VIEW)
+        let members: Vec<&String> =
+            value.as_object().into_iter().flat_map(|members| members.keys()).collect();
+        let places: Vec<String> = members.iter().map(|member| format!("/{member}")).collect();
+        let columns: Vec<_> =
+            members.iter().zip(&places).map(|(name, at)| (name.as_str(), at.as_str())).collect();
+        let name = places.iter().find(|at| *at == "/name").or(places.first()).map_or("", String::as_str);
+        self.show(value, &View { rows: None, columns: &columns, wide: &[], name })
     }
 
     /// Says something that is no result.

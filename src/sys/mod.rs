@@ -5,6 +5,7 @@
 //! [`futex`], on which every sleeping thread of the crate sleeps.
 
 pub mod affinity;
+pub mod cgroup;
 #[cfg(target_os = "linux")]
 pub mod eventfd;
 pub mod futex;

@@ -85,7 +85,7 @@ fn what_was_ever_promised_works_in_this_order() {
         (&["disruptor", "resume", "main"], ""),
         (&["disruptor", "stop", "main", "--drain", "5s"], ""),
         (&["disruptor", "start", "main"], ""),
-        (&["disruptor", "reset", "main", "-o", "csv"], "name,status,next,not handed on\nmain,running,"),
+        (&["disruptor", "reset", "main", "-y", "-o", "csv"], "not_handed_on"),
         (&["disruptor", "rm", "my-disruptor-2", "-f"], ""),
         (&["monitor", "system"], "DISRUPTOR"),
         (&["monitor", "disruptor", "my-disruptor"], "Published     54"),

@@ -215,14 +215,15 @@ fn a_reset_empties_a_disruptor_that_has_failed() {
     );
     let publish = || run(&endpoint(&server), &["event", "publish", "failed", "1", "-q"], "").0;
     assert!((0..1000).any(|_| publish() == 5), "it fails");
-    let (code, out, errors) = run(&endpoint(&server), &["disruptor", "reset", "failed", "-o", "json"], "");
+    let (code, out, errors) =
+        run(&endpoint(&server), &["disruptor", "reset", "failed", "-y", "-o", "json"], "");
     let told = json(&out);
     assert!(code == 0 && told["status"] == "running" && told["reason"].is_null(), "{out}{errors}");
     assert!(told["not_handed_on"].as_u64().is_some_and(|left| left >= 1), "{out}");
     assert_eq!(told["first_available"], told["next_sequence"]);
-    let (code, out, errors) = run(&endpoint(&server), &["disruptor", "reset", "failed"], "");
+    let (code, out, errors) = run(&endpoint(&server), &["disruptor", "reset", "failed", "-y"], "");
     assert!(code == 0 && out.is_empty() && errors.contains("failed is empty and running"), "{out}{errors}");
-    assert_eq!(run(&endpoint(&server), &["disruptor", "reset", "flaied"], "").0, 3);
+    assert_eq!(run(&endpoint(&server), &["disruptor", "reset", "flaied", "-y"], "").0, 3);
     // Asked again because an answer got lost, it is not done again.
     let mut client = server.client();
     let mut reset =

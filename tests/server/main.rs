@@ -5,6 +5,7 @@ mod cli;
 mod client;
 mod completion;
 mod control;
+mod doctor;
 mod engine;
 mod events;
 mod forms;

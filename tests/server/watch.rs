@@ -206,7 +206,8 @@ fn colours_are_left_out_where_nobody_wants_them() {
     let endpoint = endpoint(&server);
     let arguments = ["monitor", "watch", "--endpoint", &endpoint];
     let plain = [&arguments[..], &["--no-color"]].concat();
-    let rows: [(&[(&str, &str)], &[&str], bool); 3] =
+    type Row<'r> = (&'r [(&'r str, &'r str)], &'r [&'r str], bool);
+    let rows: [Row<'_>; 3] =
         [(&[], &arguments, true), (&[("NO_COLOR", "1")], &arguments, false), (&[], &plain, false)];
     for (variables, arguments, is_coloured) in rows {
         let mut terminal = Terminal::start(LARGE, &folder.0, variables, arguments);
