@@ -1,10 +1,8 @@
 //! `badbatch demo`: the library's main job, with no server and no port.
 
-use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::io::BufRead;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use argh::{ArgsInfo, FromArgs};
@@ -12,13 +10,14 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::exit::Failure;
-use super::output::View;
+use super::human;
+use super::input;
+use super::latency::Latency;
+use super::output::{View, print};
+use super::progress::{Goal, Progress};
+use super::ring_run::{self, EVENTS_MAX, Plan, THREADS_MAX};
 use super::session::Session;
-use crate::disruptor::{
-    ClaimError, Disruptor, DisruptorBuilder, Monitor, MultiProducer, NamedWaitStrategy, RingBuffer,
-    WaitStrategy,
-};
-use crate::metrics::Histogram;
+use crate::disruptor::{DisruptorBuilder, NamedWaitStrategy};
 
 /// Send events through a ring in this process, and tell how fast that was.
 #[derive(FromArgs, ArgsInfo)]
@@ -30,7 +29,7 @@ pub struct Demo {
     /// how many threads publish [default: 1]
     #[argh(option, default = "1")]
     producers: u64,
-    /// how the consumer waits [values: blocking, yielding, busy-spin, sleeping] [default: blocking]
+    /// how the consumer waits [default: blocking] [values: busy-spin, yielding, sleeping, blocking, timeout-blocking, phased-backoff]
     #[argh(option, default = "String::from(\"blocking\")")]
     wait_strategy: String,
     /// slots of the ring, a power of two [default: 1024]
@@ -41,182 +40,131 @@ pub struct Demo {
     input: Option<String>,
 }
 
-/// What a slot holds.
+const CODE: &str = include_str!("demo_lines.txt");
+
+pub fn run(arguments: &Demo, session: &Session) -> Result<(), Failure> {
+    let wait = arguments.wait_strategy.parse();
+    let wait = wait.map_err(|error| Failure::usage(format!("--wait-strategy: {error}")))?;
+    let result = match &arguments.input {
+        Some(path) => send_lines(arguments, path, wait, session)?,
+        None => send_numbers(arguments, wait, session)?,
+    };
+    show(&result, arguments, session)?;
+    match result["checksum"] == "ok" {
+        true => Ok(()),
+        false => Err(Failure::with_code(1, "what arrived is not what was sent")),
+    }
+}
+
+fn send_numbers(arguments: &Demo, wait: NamedWaitStrategy, session: &Session) -> Result<Value, Failure> {
+    if !(1..=THREADS_MAX).contains(&arguments.producers) {
+        let given = arguments.producers;
+        return Err(Failure::usage(format!("--producers: {given} is not from 1 to {THREADS_MAX}")));
+    }
+    if arguments.events > EVENTS_MAX {
+        return Err(Failure::usage(format!("--events: {} is more than {EVENTS_MAX}", arguments.events)));
+    }
+    let plan = Plan {
+        producers: arguments.producers,
+        consumers: 1,
+        events: arguments.events,
+        duration: None,
+        batch: 1,
+        slots: arguments.size,
+        wait,
+        payload: 0,
+        rate: 0,
+        stamp_every: 1,
+    };
+    let mut progress = Progress::new(session, "ring", Goal::Events(arguments.events), 0);
+    let run = ring_run::run(&plan, &mut |now| {
+        progress.show(now.events(), || format!("ring {} %  p99 {}", now.fill(), human::nanos(now.p99())));
+        true
+    })?;
+    Ok(told(run.seen, run.published, run.took, &run.latency, run.is_right))
+}
+
+/// What a slot holds while lines are sent.
 #[derive(Default)]
-struct Event {
+struct Line {
     number: u64,
-    line: Vec<u8>,
+    text: Vec<u8>,
     sent: Option<Instant>,
 }
 
-/// What the consumer has seen, for comparison with what was sent.
+/// Lines that were sent, or seen.
 #[derive(Default)]
-struct Seen {
-    events: u64,
-    sum: u64,
-    in_order: bool,
-    lines: DefaultHasher,
+struct Lines {
+    count: u64,
+    hash: DefaultHasher,
 }
 
-type Ring = RingBuffer<Event, MultiProducer, Box<dyn WaitStrategy>>;
-
-const PRODUCERS_MAX: u64 = 64;
-const REDRAW: Duration = Duration::from_millis(100);
-
-const CODE: &str = "\
-let mut disruptor = DisruptorBuilder::new().buffer_size(1024).build::<u64>()?;
-disruptor.handle_events_with(|event: &u64, _sequence: u64, _end_of_batch: bool| sum += event)?;
-disruptor.start()?;
-for number in 0..1_000_000 {
-    disruptor.ring_buffer().publish_event(|slot, _sequence| *slot = number)?;
-}
-disruptor.shutdown()?;";
-
-pub fn run(arguments: &Demo, session: &Session) -> Result<(), Failure> {
-    if !(1..=PRODUCERS_MAX).contains(&arguments.producers) {
-        return Err(Failure::usage(format!(
-            "--producers: {} is not from 1 to {PRODUCERS_MAX}",
-            arguments.producers
-        )));
+impl Lines {
+    /// The order counts, and so does where a line ends.
+    fn add(&mut self, number: u64, text: &[u8]) {
+        self.count += 1;
+        (number, text).hash(&mut self.hash);
     }
-    let wait: NamedWaitStrategy = arguments
-        .wait_strategy
-        .parse()
-        .map_err(|error| Failure::usage(format!("--wait-strategy: {error}")))?;
+}
+
+fn send_lines(
+    arguments: &Demo,
+    path: &str,
+    wait: NamedWaitStrategy,
+    session: &Session,
+) -> Result<Value, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::with_code(1, error.to_string());
-    let builder = DisruptorBuilder::new().buffer_size(arguments.size).wait_strategy(wait.build());
-    let mut disruptor: Disruptor<Event, MultiProducer, Box<dyn WaitStrategy>> =
-        builder.build().map_err(|error| Failure::usage(format!("--size: {error}")))?;
-    let latency = Arc::new(Histogram::default());
-    let seen = Arc::new(Mutex::new(Seen { in_order: true, ..Seen::default() }));
-    let (recorded, own) = (Arc::clone(&latency), Arc::clone(&seen));
-    let watch = move |event: &Event, _: u64, _: bool| {
-        // Nobody else holds the lock until the end.
+    let builder = DisruptorBuilder::new().buffer_size(arguments.size).single_producer();
+    let built = builder.wait_strategy(wait.build()).build::<Line>();
+    let mut disruptor = built.map_err(|error| Failure::usage(format!("--size: {error}")))?;
+    let seen = Arc::new(Mutex::new((Lines::default(), Latency::default())));
+    let own = Arc::clone(&seen);
+    let watch = move |line: &Line, _: u64, _: bool| {
         let mut seen = own.lock();
-        seen.in_order &= event.number == seen.events;
-        seen.events += 1;
-        seen.sum = seen.sum.wrapping_add(event.number);
-        event.line.hash(&mut seen.lines);
-        if let Some(sent) = event.sent {
-            recorded.record(sent.elapsed());
-        }
+        seen.0.add(line.number, &line.text);
+        seen.1.record(line.sent.map_or(0, |sent| sent.elapsed().as_nanos() as u64));
     };
     disruptor.handle_events_with(watch).map_err(|error| failed(&error))?;
     disruptor.start().map_err(|error| failed(&error))?;
-    let monitor = disruptor.monitor();
-    let started = Instant::now();
-    let sent = match &arguments.input {
-        Some(path) => send_lines(&mut disruptor.producer(), path)?,
-        None => send_numbers(&disruptor, arguments, session, &monitor).map_err(|error| failed(&error))?,
-    };
+    let goal = input::length(path).map_or(Goal::Open, Goal::Bytes);
+    let mut progress = Progress::new(session, "ring", goal, 0);
+    let mut input = progress.reads(input::open(path)?);
+    let (started, mut sent, mut text) = (Instant::now(), Lines::default(), Vec::new());
+    while input.read_until(b'\n', &mut text).map_err(|error| failed(&format!("--input: {path}: {error}")))?
+        > 0
+    {
+        let number = sent.count;
+        sent.add(number, &text);
+        let published = disruptor.ring_buffer().publish_event(|line, _| {
+            line.number = number;
+            // The slot's old memory is used for the next line.
+            std::mem::swap(&mut line.text, &mut text);
+            line.sent = Some(Instant::now());
+        });
+        published.map_err(|error| failed(&error))?;
+        text.clear();
+        progress.show(sent.count, || format!("p99 {}", human::nanos(seen.lock().1.quantile(0.99))));
+    }
     disruptor.shutdown().map_err(|error| failed(&error))?;
     let took = started.elapsed();
-    let seen = seen.lock();
-    let is_ordered = seen.in_order || arguments.producers > 1;
-    let is_same = seen.events == sent.events && seen.sum == sent.sum && is_ordered;
-    let is_right = is_same && (arguments.input.is_none() || seen.lines.finish() == sent.lines.finish());
-    let latency = latency.snapshot();
-    let nanos = |share: f64| latency.quantile(share).as_nanos() as u64;
-    let result = json!({
-        "events": seen.events,
-        "of": sent.events,
-        "seconds": took.as_secs_f64(),
-        "events_per_second": seen.events as f64 / took.as_secs_f64(),
-        "p50_nanos": nanos(0.5), "p99_nanos": nanos(0.99), "p999_nanos": nanos(0.999), "max_nanos": nanos(1.0),
-        "in_order": seen.in_order,
+    let (lines, latency) = &*seen.lock();
+    let is_right = lines.count == sent.count && lines.hash.finish() == sent.hash.finish();
+    Ok(told(lines.count, sent.count, took, latency, is_right))
+}
+
+fn told(seen: u64, sent: u64, took: Duration, latency: &Latency, is_right: bool) -> Value {
+    let seconds = took.as_secs_f64();
+    json!({
+        "events": seen,
+        "of": sent,
+        "seconds": seconds,
+        "events_per_second": (seen as f64 / seconds.max(f64::MIN_POSITIVE)).round(),
+        "p50_nanos": latency.quantile(0.5),
+        "p99_nanos": latency.quantile(0.99),
+        "p999_nanos": latency.quantile(0.999),
+        "max_nanos": latency.max(),
         "checksum": if is_right { "ok" } else { "wrong" },
-    });
-    show(&result, arguments, session)?;
-    if is_right { Ok(()) } else { Err(Failure::with_code(1, "what arrived is not what was sent")) }
-}
-
-/// Publishes a file's lines, in order.
-fn send_lines(ring: &mut Ring, path: &str) -> Result<Seen, Failure> {
-    let mut input: Box<dyn BufRead> = match path {
-        "-" | "@-" => Box::new(io::stdin().lock()),
-        path => match File::open(path) {
-            Ok(file) => Box::new(BufReader::new(file)),
-            Err(error) => return Err(Failure::usage(format!("--input: {path}: {error}"))),
-        },
-    };
-    let mut sent = Seen::default();
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        match input.read_until(b'\n', &mut line) {
-            Ok(0) => return Ok(sent),
-            Ok(_) => {}
-            Err(error) => return Err(Failure::with_code(1, format!("--input: {path}: {error}"))),
-        }
-        line.hash(&mut sent.lines);
-        let (number, bytes) = (sent.events, &line);
-        let published = ring.publish_event(|event, _| {
-            event.number = number;
-            // The slot's own memory is used again.
-            event.line.clear();
-            event.line.extend_from_slice(bytes);
-            event.sent = Some(Instant::now());
-        });
-        published.map_err(|error| Failure::with_code(1, error.to_string()))?;
-        sent.sum = sent.sum.wrapping_add(number);
-        sent.events += 1;
-    }
-}
-
-/// Publishes numbers from several threads, and draws how far it is.
-fn send_numbers(
-    disruptor: &Disruptor<Event, MultiProducer, Box<dyn WaitStrategy>>,
-    arguments: &Demo,
-    session: &Session,
-    monitor: &Monitor,
-) -> Result<Seen, ClaimError> {
-    let (total, producers) = (arguments.events, arguments.producers);
-    let send = |mut ring: Ring, first: u64| -> Result<(), ClaimError> {
-        for number in (first..total).step_by(producers as usize) {
-            ring.publish_event(|event, _| {
-                event.number = number;
-                event.sent = Some(Instant::now());
-            })?;
-        }
-        Ok(())
-    };
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..producers)
-            .map(|producer| {
-                let ring = disruptor.producer();
-                let name = format!("producer-{producer}");
-                thread::Builder::new().name(name).spawn_scoped(scope, move || send(ring, producer))
-            })
-            .collect();
-        if io::stderr().is_terminal() && session.format.is_table() {
-            draw(total, monitor, || threads.iter().flatten().all(thread::ScopedJoinHandle::is_finished));
-        }
-        for thread in threads {
-            let thread = thread.expect("a thread starts while there are at most 64");
-            thread.join().expect("a producer's panic is a bug that has been printed")?;
-        }
-        Ok(())
-    })?;
-    let sum = if total == 0 { 0 } else { (0..total).fold(0_u64, |sum, number| sum.wrapping_add(number)) };
-    Ok(Seen { events: total, sum, ..Seen::default() })
-}
-
-/// One line, drawn again and again until it is done, and then wiped out.
-fn draw(total: u64, monitor: &Monitor, is_done: impl Fn() -> bool) {
-    let (mut before, mut at) = (0, Instant::now());
-    while !is_done() {
-        thread::sleep(REDRAW);
-        let stats = monitor.stats();
-        let rate = (stats.cursor - before) as f64 / at.elapsed().as_secs_f64();
-        let fill = stats
-            .slowest()
-            .map_or(0, |slowest| 100 * slowest.lag.min(stats.capacity as u64) / stats.capacity as u64);
-        // A terminal that has gone is no reason to stop.
-        let _drawn =
-            write!(io::stderr(), "\r{:>12} of {total}  {:>12.0}/s  ring {fill:>3} %  ", stats.cursor, rate);
-        (before, at) = (stats.cursor, Instant::now());
-    }
-    let _wiped = write!(io::stderr(), "\r{:70}\r", "");
+    })
 }
 
 fn show(result: &Value, arguments: &Demo, session: &Session) -> Result<(), Failure> {
@@ -239,27 +187,29 @@ fn show(result: &Value, arguments: &Demo, session: &Session) -> Result<(), Failu
     if !session.format.is_table() {
         return session.show(result, &VIEW);
     }
-    let number = |name: &str| result[name].as_f64().unwrap_or_default();
-    let what = if arguments.input.is_some() { "lines, each once and in order," } else { "events" };
-    let card = format!(
-        "{} of {} {what} in {:.3} s: {:.2} million per second\n\
-         from producer to consumer: p50 {} ns, p99 {} ns, p99.9 {} ns, max {} ns\n\
+    let is_right = result["checksum"] == "ok";
+    let what = match (&arguments.input, is_right) {
+        (Some(_), true) => "lines, each once and in order,",
+        (Some(_), false) => "lines, not as they were sent,",
+        (None, _) => "events",
+    };
+    let time = |name: &str| human::nanos(result[name].as_u64().unwrap_or_default());
+    let rate = human::count(result["events_per_second"].as_f64().unwrap_or_default());
+    print(&format!(
+        "{} of {} {what} in {:.3} s: {rate} per second\n\
+         from producer to consumer: p50 {}, p99 {}, p99.9 {}, max {}\n\
          checksum {}",
         result["events"],
         result["of"],
-        number("seconds"),
-        number("events_per_second") / 1e6,
-        result["p50_nanos"],
-        result["p99_nanos"],
-        result["p999_nanos"],
-        result["max_nanos"],
+        result["seconds"].as_f64().unwrap_or_default(),
+        time("p50_nanos"),
+        time("p99_nanos"),
+        time("p999_nanos"),
+        time("max_nanos"),
         result["checksum"].as_str().unwrap_or_default(),
-    );
-    super::output::print(&card)?;
+    ))?;
     if arguments.input.is_none() {
-        super::output::print(&format!(
-            "\nThe lines of Rust that do this:\n\n{CODE}\n\nnext: badbatch server"
-        ))?;
+        print(&format!("\nThe same in Rust:\n\n{CODE}\nnext: badbatch server"))?;
     }
     Ok(())
 }

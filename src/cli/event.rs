@@ -7,9 +7,12 @@ use argh::{ArgsInfo, FromArgs};
 use serde_json::{Map, Value, json};
 
 use super::exit::{Failure, PARTLY};
+use super::human;
 use super::input;
+use super::latency::Latency;
 use super::output::{Format, View};
-use super::session::Session;
+use super::progress::{Goal, Progress};
+use super::session::{Session, span};
 use super::template::Template;
 use crate::client::{Body, LineKind, Tailed, disruptor_path};
 
@@ -91,6 +94,9 @@ pub struct PublishFile {
     /// lines are JSON, not text
     #[argh(switch)]
     ndjson: bool,
+    /// lines of a request at most, 1 to send each as it comes [default: as many as make a megabyte]
+    #[argh(option, short = 'b')]
+    batch_size: Option<usize>,
 }
 
 /// Publish events that say nothing, to try things.
@@ -100,13 +106,16 @@ pub struct Generate {
     /// a disruptor's name or identifier
     #[argh(positional)]
     disruptor: String,
-    /// how many [default: 1000]
-    #[argh(option, short = 'c', default = "1000")]
-    count: u64,
+    /// how many [default: 1000, or as many as go in --duration]
+    #[argh(option, short = 'c')]
+    count: Option<u64>,
+    /// when to end, if that is earlier, such as 10s
+    #[argh(option)]
+    duration: Option<String>,
     /// how many per second, 0 for as many as go [default: 100]
     #[argh(option, short = 'r', default = "100")]
     rate: u64,
-    /// bytes of payload, about [default: 256]
+    /// bytes of an event's JSON, about [default: 256]
     #[argh(option, short = 's', default = "256")]
     size: usize,
 }
@@ -274,7 +283,7 @@ fn publish(arguments: &Publish, session: &Session) -> Result<(), Failure> {
     event["metadata"] = Value::Object(metadata);
     event["correlation_id"] = json!(arguments.correlation_id);
     let wait = match &arguments.wait {
-        Some(text) => format!("?wait={}ms", super::session::span("--wait", text)?.as_millis()),
+        Some(text) => format!("?wait={}ms", span("--wait", text)?.as_millis()),
         None => String::new(),
     };
     let path = format!("{}/events{wait}", disruptor_path(&arguments.disruptor));
@@ -294,10 +303,17 @@ fn publish(arguments: &Publish, session: &Session) -> Result<(), Failure> {
 
 fn publish_file(arguments: &PublishFile, session: &Session) -> Result<(), Failure> {
     let kind = if arguments.ndjson { LineKind::Json } else { LineKind::Text };
-    let file = input::open(&arguments.file)?;
-    let told = session.client.publish_lines(&arguments.disruptor, kind, file, |so_far| {
-        session.say(&format!("{} published, {} rejected", so_far.published, so_far.rejected));
+    let lines_max = arguments.batch_size.unwrap_or(usize::MAX);
+    if lines_max == 0 {
+        return Err(Failure::usage("--batch-size: a request has at least 1 line"));
+    }
+    let (file, bytes) = (input::open(&arguments.file)?, input::length(&arguments.file));
+    let mut progress = Progress::new(session, &arguments.disruptor, bytes.map_or(Goal::Open, Goal::Bytes), 0);
+    let file = progress.reads(file);
+    let told = session.client.publish_lines(&arguments.disruptor, kind, lines_max, file, |so_far| {
+        progress.show(so_far.published + so_far.rejected, || rejected(so_far.rejected));
     });
+    drop(progress);
     let told = told.map_err(|error| session.failed(&error))?;
     for (line, problem) in &told.rejections {
         session.say(&format!("line {line}: {}", problem["detail"].as_str().unwrap_or_default()));
@@ -315,41 +331,68 @@ fn publish_file(arguments: &PublishFile, session: &Session) -> Result<(), Failur
     }
 }
 
+/// What a progress line says of wrong events, if there are any.
+fn rejected(count: u64) -> String {
+    if count == 0 { String::new() } else { format!("{} rejected", human::count(count as f64)) }
+}
+
+const COUNT: u64 = 1000;
 /// Events of a second go in tenths of one, so that the rate is even and a request carries several.
 const SLICES_PER_SECOND: u64 = 10;
 const SLICE_MAX: u64 = 10_000;
+const SLICE_BYTES_MAX: u64 = 1 << 20;
+const SIZE_MAX: usize = 64 << 20;
 
 fn generate(arguments: &Generate, session: &Session) -> Result<(), Failure> {
-    let (started, mut published, mut rejected) = (Instant::now(), 0, 0);
-    let mut told = Instant::now();
-    while published + rejected < arguments.count {
-        let done = published + rejected;
-        let slice = match arguments.rate {
-            0 => SLICE_MAX,
-            rate => rate.div_ceil(SLICES_PER_SECOND).min(SLICE_MAX),
-        };
-        let numbers = done..arguments.count.min(done + slice);
+    if arguments.size > SIZE_MAX {
+        return Err(Failure::usage(format!("--size: {} is more than {SIZE_MAX}", arguments.size)));
+    }
+    let duration = arguments.duration.as_deref().map(|text| span("--duration", text)).transpose()?;
+    let count = arguments.count.unwrap_or(if duration.is_some() { u64::MAX } else { COUNT });
+    let end = duration.unwrap_or(Duration::MAX);
+    let goal = match duration {
+        Some(duration) if arguments.count.is_none() => Goal::Time(duration),
+        _ => Goal::Events(count),
+    };
+    let slice = match arguments.rate {
+        0 => SLICE_MAX,
+        rate => rate.div_ceil(SLICES_PER_SECOND).min(SLICE_MAX),
+    };
+    let slice = slice.min(SLICE_BYTES_MAX / arguments.size.max(1) as u64).max(1);
+    let (started, mut published, mut refused) = (Instant::now(), 0, 0);
+    let (mut times, mut why) = (Latency::default(), String::new());
+    let mut progress = Progress::new(session, &arguments.disruptor, goal, arguments.rate);
+    while published + refused < count && started.elapsed() < end {
+        let done = published + refused;
+        let numbers = done..count.min(done + slice);
         let lines: String = numbers.map(|number| format!("{}\n", line(number, arguments.size))).collect();
-        let answer =
-            session.client.publish_lines(&arguments.disruptor, LineKind::Json, lines.as_bytes(), |_| {});
-        let answer = answer.map_err(|error| session.failed(&error))?;
+        let sent = Instant::now();
+        let answer = session
+            .client
+            .publish_lines(&arguments.disruptor, LineKind::Json, usize::MAX, lines.as_bytes(), |_| {})
+            .map_err(|error| session.failed(&error))?;
+        times.record(sent.elapsed().as_nanos() as u64);
         published += answer.published;
-        rejected += answer.rejected;
-        if arguments.rate > 0 {
-            let due = Duration::from_secs_f64((published + rejected) as f64 / arguments.rate as f64);
-            std::thread::sleep(due.saturating_sub(started.elapsed()));
+        refused += answer.rejected;
+        if let Some((_, problem)) = answer.rejections.first() {
+            why = problem["detail"].as_str().unwrap_or_default().to_owned();
         }
-        if told.elapsed() > Duration::from_secs(1) {
-            told = Instant::now();
-            session.say(&format!("{} of {} published", published, arguments.count));
+        progress
+            .show(published, || format!("p99 {}  {}", human::nanos(times.quantile(0.99)), rejected(refused)));
+        if arguments.rate > 0 {
+            let due = Duration::from_secs_f64((published + refused) as f64 / arguments.rate as f64);
+            std::thread::sleep(due.min(end).saturating_sub(started.elapsed()));
         }
     }
+    drop(progress);
     let seconds = started.elapsed().as_secs_f64();
     let result = json!({
         "published_count": published,
-        "rejected_count": rejected,
+        "rejected_count": refused,
         "seconds": seconds,
         "events_per_second": published as f64 / seconds,
+        "request_p50_nanos": times.quantile(0.5),
+        "request_p99_nanos": times.quantile(0.99),
     });
     const GENERATED: View<'_> = View {
         rows: None,
@@ -358,15 +401,21 @@ fn generate(arguments: &Generate, session: &Session) -> Result<(), Failure> {
             ("Rejected", "/rejected_count"),
             ("Seconds", "/seconds"),
             ("Per second", "/events_per_second"),
+            ("P50 ns", "/request_p50_nanos"),
+            ("P99 ns", "/request_p99_nanos"),
         ],
         wide: &[],
         name: "/published_count",
     };
-    session.show(&result, &GENERATED)
+    session.show(&result, &GENERATED)?;
+    match refused {
+        0 => Ok(()),
+        count => Err(Failure::with_code(PARTLY, format!("{count} events were refused: {why}"))),
+    }
 }
 
 /// An event of about so many bytes.
-fn line(number: u64, size: usize) -> Value {
+pub fn line(number: u64, size: usize) -> Value {
     let bare = json!({"number": number, "pad": ""}).to_string().len();
     json!({"number": number, "pad": "x".repeat(size.saturating_sub(bare))})
 }

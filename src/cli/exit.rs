@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::output::Format;
 use crate::client::ClientError;
+use crate::sys::signals::Signal;
 
 /// Why a command did not do what it was asked to do.
 #[derive(Debug)]
@@ -69,6 +70,16 @@ impl Failure {
     /// With a status of its own.
     pub fn with_code(status: u8, message: impl Into<String>) -> Self {
         Self { status, message: message.into(), hints: Vec::new(), problem: None }
+    }
+
+    /// The end by a signal, with the status that shells know it by.
+    pub fn ended_by(signal: Signal, message: &str) -> Self {
+        let number = match signal {
+            Signal::Reload => 1,
+            Signal::Interrupt => 2,
+            Signal::Terminate => 15,
+        };
+        Self::with_code(128 + number, message)
     }
 
     /// With a line on what to do next.

@@ -1,6 +1,6 @@
 //! Data in arguments: as it is, from a file (`@file`), or from standard input (`@-`).
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 
 use serde_json::Value;
@@ -16,6 +16,13 @@ pub fn open(path: &str) -> Result<Box<dyn BufRead>, Failure> {
             Err(error) => Err(Failure::usage(format!("{path}: {error}"))),
         },
     }
+}
+
+/// The bytes behind `@`, if that is a file.
+pub fn length(path: &str) -> Option<u64> {
+    let path = path.strip_prefix('@').unwrap_or(path);
+    let about = fs::metadata(path).ok().filter(|about| path != "-" && about.is_file());
+    about.map(|about| about.len())
 }
 
 /// An argument's text, wherever it is.

@@ -4,6 +4,7 @@
 //! standard error. `prepass.rs` makes arguments out of what people type, argh reads them, `profile.rs` knows who else
 //! told something, `session.rs` is what every command that talks to a server has. Start with [`run`].
 
+mod bench;
 mod completion;
 mod config;
 mod context;
@@ -15,12 +16,17 @@ mod doctor;
 mod event;
 mod exit;
 mod help;
+mod human;
 mod input;
 mod key;
+mod latency;
 mod monitor;
 mod output;
 mod prepass;
 mod profile;
+mod progress;
+mod ring_run;
+mod schedule;
 #[cfg_attr(not(feature = "http"), path = "serve_elsewhere.rs")]
 mod serve;
 mod server;
@@ -86,6 +92,7 @@ enum Command {
     Disruptor(disruptor::Arguments),
     Event(event::Arguments),
     Monitor(monitor::Arguments),
+    Bench(bench::Arguments),
     Config(config::Arguments),
     Context(context::Arguments),
     Key(key::Arguments),
@@ -177,6 +184,7 @@ fn obey(mut globals: Globals, format: Format) -> Result<ExitCode, Failure> {
         Some(Command::Disruptor(arguments)) => disruptor::run(arguments.command, &session()?)?,
         Some(Command::Event(arguments)) => event::run(arguments.command, &session()?)?,
         Some(Command::Monitor(arguments)) => monitor::run(arguments.command, &session()?)?,
+        Some(Command::Bench(arguments)) => bench::run(arguments.command, session()?)?,
         Some(Command::Config(arguments)) => config::run(arguments.command, &globals, &session()?)?,
         Some(Command::Context(arguments)) => context::run(arguments.command, &session()?)?,
         Some(Command::Key(arguments)) => key::run(arguments.command, &session()?)?,

@@ -35,7 +35,8 @@ const REQUEST_BYTES: usize = 1 << 20;
 const REJECTIONS_TOLD: usize = 100;
 
 impl Client {
-    /// Publishes an event per line, some megabytes at a time, and tells `progress` how far it is.
+    /// Publishes an event per line, and tells `progress` how far it is after every request. A request has up to
+    /// `lines_max` lines, at least one, and about a megabyte.
     ///
     /// Errors: as [`request`](Client::request), or [`ClientError::Input`]; what was published until then is told to
     /// `progress`.
@@ -43,6 +44,7 @@ impl Client {
         &self,
         disruptor: &str,
         kind: LineKind,
+        lines_max: usize,
         mut input: impl BufRead,
         mut progress: impl FnMut(&LinesPublished),
     ) -> Result<LinesPublished, ClientError> {
@@ -55,7 +57,7 @@ impl Client {
         let mut lines_before = 0;
         loop {
             let (mut bytes, mut lines) = (Vec::new(), 0);
-            while bytes.len() < REQUEST_BYTES {
+            while bytes.len() < REQUEST_BYTES && lines < lines_max.max(1) as u64 {
                 match input.read_until(b'\n', &mut bytes) {
                     Ok(0) => break,
                     Ok(_) => lines += 1,

@@ -24,7 +24,7 @@ use crate::base::rng::Rng;
 /// }
 /// # Ok::<(), badbatch::client::ClientError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Client {
     endpoint: String,
     key: Option<Secret>,
@@ -33,7 +33,23 @@ pub struct Client {
     attempts: u32,
     observer: Option<Observer>,
     /// For pauses that differ, and for keys of requests.
-    rng: Arc<Mutex<Rng>>,
+    rng: Mutex<Rng>,
+}
+
+impl Clone for Client {
+    /// A client of the same server, told the same.
+    fn clone(&self) -> Self {
+        Self {
+            endpoint: self.endpoint.clone(),
+            key: self.key.clone(),
+            headers: self.headers.clone(),
+            timeout: self.timeout,
+            attempts: self.attempts,
+            observer: self.observer.clone(),
+            // Not a copy: no two requests may have the same idempotency key.
+            rng: Mutex::new(Rng::new(self.random())),
+        }
+    }
 }
 
 /// A text that is not shown.
@@ -116,7 +132,7 @@ impl Client {
             Ok(()) => u64::from_le_bytes(seed),
             Err(_) => u64::from(std::process::id()) << 32 | u64::from(seed.as_ptr().addr() as u32),
         };
-        let rng = Arc::new(Mutex::new(Rng::new(seed)));
+        let rng = Mutex::new(Rng::new(seed));
         Ok(Self {
             endpoint: endpoint.to_owned(),
             key: None,

@@ -107,12 +107,14 @@ fn lines_go_in_pieces_and_wrong_ones_are_told_by_number() {
         (0..50_000).map(|number| format!("{{\"data\": {number}, \"pad\": \"{:60}\"}}\n", "")).collect();
     text += "wrong\n{\"data\": 1}";
     let mut steps = 0;
-    let told =
-        client.publish_lines("lines", LineKind::Json, text.as_bytes(), |_| steps += 1).expect("published");
+    let told = client
+        .publish_lines("lines", LineKind::Json, usize::MAX, text.as_bytes(), |_| steps += 1)
+        .expect("published");
     assert_eq!((told.published, told.rejected, told.sequences), (50_001, 1, Some((0, 50_001))));
     assert!(told.rejections[0].0 == 50_001 && steps > 2, "{told:?}");
-    let text = client.publish_lines("lines", LineKind::Text, &b"a\r\n\nb"[..], |_| {}).expect("published");
-    assert_eq!(text.published, 3);
+    let mut requests = 0;
+    let text = client.publish_lines("lines", LineKind::Text, 2, &b"a\r\n\nb"[..], |_| requests += 1);
+    assert_eq!((text.expect("published").published, requests), (3, 2));
 }
 
 #[test]

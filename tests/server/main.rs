@@ -1,6 +1,7 @@
 //! The server through real sockets: each endpoint, each error, each form, and what lies between them.
 
 mod access;
+mod bench;
 mod cli;
 mod client;
 mod completion;

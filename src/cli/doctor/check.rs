@@ -1,7 +1,5 @@
 //! One thing that was looked at, and what there is to say about it.
 
-use std::time::Duration;
-
 use console::Style;
 use serde_json::{Value, json};
 
@@ -78,15 +76,5 @@ impl Check {
     pub fn to_json(&self) -> Value {
         let advice = Some(&self.advice).filter(|advice| !advice.is_empty());
         json!({"name": self.name, "status": self.verdict.name(), "found": self.found, "advice": advice})
-    }
-}
-
-/// A span of time in the unit that suits it.
-pub fn short(span: Duration) -> String {
-    let nanos = span.as_nanos() as f64;
-    match span.as_nanos() {
-        0..1_000 => format!("{nanos} ns"),
-        1_000..1_000_000 => format!("{:.1} us", nanos / 1e3),
-        _ => format!("{:.1} ms", nanos / 1e6),
     }
 }

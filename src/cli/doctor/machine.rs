@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use super::check::{Check, short};
+use super::check::Check;
+use crate::cli::human;
 use crate::sys::cgroup;
 use crate::sys::process::{machine_memory, raise_open_files_limit};
 use crate::sys::topology::{Bytes, Topology};
@@ -195,7 +196,7 @@ fn clock(source: &str, cost: &ClockCost) -> Check {
         "" => "unknown source",
         word => word,
     };
-    let found = format!("{source}, {} to read, steps of {}", short(cost.read), short(cost.step));
+    let found = format!("{source}, {} to read, steps of {}", human::span(cost.read), human::span(cost.step));
     if SLOW.contains(&source) || cost.read > SLOW_READ {
         let advice = "every latency that is measured costs two reads: boot with clocksource=tsc if the CPU's is stable, \
                       or see what the hypervisor offers";
@@ -328,7 +329,7 @@ mod tests {
             |nanos: u64| ClockCost { read: Duration::from_nanos(nanos), step: Duration::from_nanos(1) };
         is(&clock("tsc\n", &cost(20)), Verdict::Ok, "tsc, 20 ns to read, steps of 1 ns");
         is(&clock("hpet\n", &cost(900)), Verdict::Warning, "hpet, 900 ns to read, steps of 1 ns");
-        is(&clock("", &cost(1500)), Verdict::Warning, "unknown source, 1.5 us to read, steps of 1 ns");
+        is(&clock("", &cost(1500)), Verdict::Warning, "unknown source, 1.50 us to read, steps of 1 ns");
         let real = ClockCost::measure();
         assert!(real.read > Duration::ZERO && real.step > Duration::ZERO && real.step < Duration::MAX);
     }

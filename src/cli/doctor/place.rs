@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::check::{Check, short};
+use super::check::Check;
 use super::server::{Answer, probe};
+use crate::cli::human;
 use crate::cli::profile::variable;
 use crate::cli::serve;
 
@@ -136,8 +137,12 @@ fn disk(data_dir: Option<&str>) -> Check {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let kind = filesystem(&mounts, &folder).unwrap_or("unknown file system");
     let (half, worst) = (times[times.len() / 2], times[times.len() - 1]);
-    let found =
-        format!("fsync p50 {}, max {} of {}; {shown}, {kind}", short(half), short(worst), times.len());
+    let found = format!(
+        "fsync p50 {}, max {} of {}; {shown}, {kind}",
+        human::span(half),
+        human::span(worst),
+        times.len()
+    );
     if matches!(kind, "tmpfs" | "ramfs") && data_dir.is_some() {
         return Check::warning(NAME, found, "what is kept there is gone with the machine's next start");
     }

@@ -16,7 +16,7 @@ use super::output::{Format, View, print, show};
 
 /// Tell how the program is used, in a form for programs, pages or man; `help` is another word for it.
 #[derive(FromArgs, ArgsInfo)]
-#[argh(subcommand, name = "manual", example = "badbatch help --json\nbadbatch help --man target/man")]
+#[argh(subcommand, name = "manual", example = "badbatch help --json\nbadbatch manual --man target/man")]
 pub struct Help {
     /// tell every command with its options, for programs
     #[argh(switch)]

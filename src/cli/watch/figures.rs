@@ -2,20 +2,15 @@
 
 use serde_json::Value;
 
+use super::super::human;
+
 /// A count or a rate: `999`, `1.24k`, `12.3M`; as a whole if it is wanted raw; `-` if there is none.
 pub fn count(value: &Value, is_raw: bool) -> String {
     let Some(number) = value.as_f64() else { return "-".to_owned() };
     if is_raw {
         return format!("{number:.0}");
     }
-    // What rounds to 1000 is one of the next unit.
-    let units = [("", 1.0), ("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12)];
-    let (unit, size) = units.into_iter().find(|(_, size)| number / size < 999.5).unwrap_or(("P", 1e15));
-    match unit {
-        "" if number > 0.0 && number < 0.95 => format!("{number:.1}"),
-        "" => format!("{number:.0}"),
-        _ => three_digits(number / size) + unit,
-    }
+    if number > 0.0 && number < 0.95 { format!("{number:.1}") } else { human::count(number) }
 }
 
 /// A latency from microseconds: `180ns`, `1.50us`, `31.0ms`, `2.00s`; `-` if there was nothing to measure.
@@ -23,10 +18,7 @@ pub fn micros(value: &Value, is_raw: bool) -> String {
     match value.as_f64() {
         None | Some(0.0) => "-".to_owned(),
         Some(micros) if is_raw => format!("{micros:.1}us"),
-        Some(micros) if micros < 0.9995 => format!("{:.0}ns", 1000.0 * micros),
-        Some(micros) if micros < 999.5 => three_digits(micros) + "us",
-        Some(micros) if micros < 999.5e3 => three_digits(micros / 1e3) + "ms",
-        Some(micros) => three_digits(micros / 1e6) + "s",
+        Some(micros) => human::nanos((1000.0 * micros).round() as u64).replace(' ', ""),
     }
 }
 
@@ -36,7 +28,7 @@ pub fn bytes(value: &Value) -> String {
     let units = [("B", 1.0), ("K", 1024.0), ("M", 1024.0 * 1024.0)];
     let (unit, size) =
         units.into_iter().find(|(_, size)| number / size < 999.5).unwrap_or(("G", (1u64 << 30) as f64));
-    if unit == "B" { format!("{number:.0}B") } else { three_digits(number / size) + unit }
+    if unit == "B" { format!("{number:.0}B") } else { human::three_digits(number / size) + unit }
 }
 
 /// Seconds as `12m41s`, in their two largest units.
@@ -76,14 +68,6 @@ pub fn sparkline(numbers: impl DoubleEndedIterator<Item = f64> + ExactSizeIterat
     let column = |number: &f64| char::from_u32(0x2581 + level(number)).unwrap_or(' ');
     let empty = std::iter::repeat_n(' ', width - shown.len());
     empty.chain(shown.iter().map(column)).collect()
-}
-
-fn three_digits(number: f64) -> String {
-    match number {
-        small if small < 9.995 => format!("{small:.2}"),
-        middle if middle < 99.95 => format!("{middle:.1}"),
-        large => format!("{large:.0}"),
-    }
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ pub fn run(plan: &Plan, session: &Session) -> Result<(), Failure> {
         End::Asked => Ok(()),
         End::Healthy => Ok(print(&line(&watched.last))?),
         End::Counted => plan.end(&watched.last),
-        End::Signalled(signal) => Err(ended_by(signal)),
+        End::Signalled(signal) => Err(Failure::ended_by(signal, "")),
     }
 }
 
@@ -183,16 +183,6 @@ impl<'p> Watched<'p> {
             }
         }
     }
-}
-
-/// The end by a signal, with the status that a shell gives it.
-fn ended_by(signal: Signal) -> Failure {
-    let number = match signal {
-        Signal::Reload => 1,
-        Signal::Interrupt => 2,
-        Signal::Terminate => 15,
-    };
-    Failure::with_code(128 + number, "")
 }
 
 /// Writes a tick to a new file in the working directory, and tells its name.
