@@ -50,7 +50,7 @@ pub struct Create {
     /// how many threads publish at once [values: single, multi] [default: the server's, single]
     #[argh(option, short = 'p')]
     producer: Option<String>,
-    /// how sinks wait [values: blocking, yielding, busy-spin, sleeping] [default: the server's, blocking]
+    /// how sinks wait [values: blocking, yielding, busy-spin, sleeping, timeout-blocking, phased-backoff] [default: the server's, blocking]
     #[argh(option, short = 'w')]
     wait_strategy: Option<String>,
     /// events per second that it takes at most
@@ -68,7 +68,7 @@ pub struct Create {
 #[derive(FromArgs, ArgsInfo)]
 #[argh(subcommand, name = "list", example = "badbatch disruptor list -o name")]
 pub struct List {
-    /// only those in this state [values: created, running, paused, stopping, stopped, error]
+    /// only those in this state [values: created, running, paused, draining, stopped, failed]
     #[argh(option)]
     status: Option<String>,
 }

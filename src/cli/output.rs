@@ -142,8 +142,8 @@ fn coloured(word: &str) -> String {
     let style = Style::new();
     let style = match word {
         "running" | "healthy" | "ok" => style.green(),
-        "paused" | "degraded" | "stopping" | "warning" => style.yellow(),
-        "error" | "unhealthy" | "failed" | "wrong" => style.red(),
+        "paused" | "degraded" | "draining" | "warning" => style.yellow(),
+        "unhealthy" | "failed" | "wrong" => style.red(),
         _ => style,
     };
     style.apply_to(word).to_string()

@@ -41,6 +41,10 @@ pub enum Lifecycle {
 }
 
 impl Lifecycle {
+    /// Every state.
+    pub const ALL: [Self; 6] =
+        [Self::Created, Self::Running, Self::Paused, Self::Draining, Self::Stopped, Self::Failed];
+
     /// The state's name, as users see it.
     pub fn name(self) -> &'static str {
         match self {

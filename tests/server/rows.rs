@@ -146,6 +146,13 @@ fn a_disruptor_lives_from_its_making_to_its_end() {
                 json!({"items": [{"name": "c"}], "total": 2, "offset": 0, "limit": 1, "next": 1}),
             ),
             ("GET", "/api/v1/disruptor?status=created&name=c", none.clone(), 200, json!({"total": 1})),
+            (
+                "GET",
+                "/api/v1/disruptor?status=create",
+                none.clone(),
+                400,
+                json!({"errors": [{"field": "status"}]}),
+            ),
             ("DELETE", "/api/v1/disruptor/c?force=true", none, 204, Value::Null),
         ],
     );

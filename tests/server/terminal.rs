@@ -57,3 +57,26 @@ fn states_have_their_colours() {
     assert!(terminal.written.contains("\u{1b}[32mrunning"), "{:?}", terminal.written);
     assert_eq!(terminal.end(), 0);
 }
+
+#[test]
+fn long_work_tells_how_far_it_is_and_ends_with_ctrl_c() {
+    let (server, folder) = (Running::start(""), Folder::new());
+    let mut terminal = typed(&server, &folder, "event generate main --count 1000000 --rate 2000");
+    terminal.shows("(target 2.00k)");
+    terminal.until("told rate and end", |screen| {
+        screen.contains("main \u{2501}") || screen.contains("main \u{2578}")
+    });
+    assert!(
+        terminal.screen().contains("eta ") && terminal.screen().contains("p99 "),
+        "{}",
+        terminal.screen()
+    );
+    terminal.press("\u{3}");
+    assert_eq!(terminal.end(), 130);
+    // What is done leaves its result, and no line.
+    let mut terminal = typed(&server, &folder, "event generate main --count 1500 --rate 1500");
+    terminal.shows("eta ");
+    terminal.shows("status=0.");
+    assert!(terminal.screen().contains("Published   1500") && !terminal.screen().contains("eta "));
+    assert_eq!(terminal.end(), 0);
+}

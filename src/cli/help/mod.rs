@@ -32,7 +32,7 @@ pub struct Help {
 /// Tells what the program is, in the form that was asked for.
 pub fn run(arguments: &Help, root: &CommandInfoWithArgs, format: Format) -> Result<(), Failure> {
     if let Some(folder) = &arguments.man {
-        return write_manual(root, Path::new(folder));
+        return write_manual(root, Path::new(folder), format);
     }
     if arguments.markdown {
         return Ok(print(markdown::page(root).trim_end())?);
@@ -57,7 +57,13 @@ pub fn page(root: &CommandInfoWithArgs, path: &[&str]) -> Result<(), Failure> {
     Ok(print(&text::page(root, path, text::width()))?)
 }
 
-fn write_manual(root: &CommandInfoWithArgs, folder: &Path) -> Result<(), Failure> {
+fn write_manual(root: &CommandInfoWithArgs, folder: &Path, format: Format) -> Result<(), Failure> {
+    const VIEW: View<'_> = View {
+        rows: None,
+        columns: &[("Folder", "/folder"), ("Pages", "/pages")],
+        wide: &[],
+        name: "/folder",
+    };
     let failed = |path: &Path, error: std::io::Error| Failure::failed(format!("{}: {error}", path.display()));
     fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
     let pages = man::pages(root);
@@ -65,9 +71,5 @@ fn write_manual(root: &CommandInfoWithArgs, folder: &Path) -> Result<(), Failure
         let path = folder.join(name);
         fs::write(&path, text).map_err(|error| failed(&path, error))?;
     }
-    Ok(print(&format!(
-        "{} pages are in {folder}; read one: man -l {folder}/badbatch.1",
-        pages.len(),
-        folder = folder.display()
-    ))?)
+    Ok(show(format, &json!({"folder": folder, "pages": pages.len()}), &VIEW)?)
 }

@@ -38,6 +38,11 @@ pub fn list(call: &mut Call<'_>) -> Result<Response, Problem> {
     let limit = call.query.integer("limit", 1, 500)?.unwrap_or(50) as usize;
     let offset = call.query.integer("offset", 0, 1_000_000)?.unwrap_or(0) as usize;
     let (name, status) = (call.query.text("name"), call.query.text("status"));
+    if let Some(status) = status.filter(|status| Lifecycle::ALL.iter().all(|known| known.name() != *status)) {
+        let known: Vec<_> = Lifecycle::ALL.iter().map(|known| known.name()).collect();
+        let shown: String = status.chars().take(80).collect();
+        return Err(Problem::field("status", format!("`{shown}` is not one of {}", known.join(", "))));
+    }
     let mut found = call.node().engine().list();
     found.retain(|disruptor| {
         call.caller.reaches(disruptor.name())

@@ -248,7 +248,11 @@ pub const ROUTES: &[Route] = &[
             ),
             parameter("limit", "How many to give.", r#"{"type": "integer", "minimum": 1, "maximum": 500}"#),
             parameter("name", "Only those with this in their names.", r#"{"type": "string"}"#),
-            parameter("status", "Only those in this state.", r#"{"type": "string"}"#),
+            parameter(
+                "status",
+                "Only those in this state.",
+                r#"{"enum": ["created", "running", "paused", "draining", "stopped", "failed"]}"#,
+            ),
             parameter("sort", "By what.", r#"{"enum": ["name", "-name", "created_at", "-created_at"]}"#),
         ],
         success: &[ok("Some of them.", "DisruptorList")],
