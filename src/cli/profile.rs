@@ -83,7 +83,7 @@ pub struct Profile {
     pub context: Option<Told<String>>,
 }
 
-const ENDPOINT: &str = "http://127.0.0.1:8080";
+pub const ENDPOINT: &str = "http://127.0.0.1:8080";
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Profile {

@@ -27,7 +27,7 @@ pub struct Progress {
     /// Events per second that are aimed at; 0 for none.
     target: u64,
     started: Instant,
-    shown: Option<Instant>,
+    shown: Instant,
     /// The events and the time of the last rate, and that rate.
     rated: (u64, Instant, f64),
 }
@@ -59,7 +59,8 @@ impl Progress {
         bar.set_style(style.progress_chars(BAR).with_key("left", left));
         bar.set_prefix(name.to_owned());
         let started = Instant::now();
-        Self { bar, goal, target, started, shown: None, rated: (0, started, 0.0) }
+        // What takes no time needs no line.
+        Self { bar, goal, target, started, shown: started, rated: (0, started, 0.0) }
     }
 
     /// Tells how many events are done, and some more. May be called for every event.
@@ -68,10 +69,10 @@ impl Progress {
             return;
         }
         let now = Instant::now();
-        if self.shown.is_some_and(|shown| now.duration_since(shown) < REDRAW) {
+        if now.duration_since(self.shown) < REDRAW {
             return;
         }
-        self.shown = Some(now);
+        self.shown = now;
         let text = self.text(events, now);
         self.bar.set_message([text, more()].join("  ").trim_end().to_owned());
         match self.goal {

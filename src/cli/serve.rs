@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::human;
+use super::profile::ENDPOINT;
 use super::server::Arguments;
 use crate::http::Server;
 use crate::node::{LogFormat, Logs, Node, SettingError, Settings};
@@ -177,7 +179,7 @@ fn greet(node: &Node, server: &Server, took: Duration) -> io::Result<()> {
         (false, true) => "off (loopback only)",
         (false, false) => "OFF: anybody who reaches this address may do anything",
     };
-    writeln!(out, "badbatch {}  ready in {} ms", env!("CARGO_PKG_VERSION"), took.as_millis())?;
+    writeln!(out, "badbatch {}  ready in {}", env!("CARGO_PKG_VERSION"), human::span(took))?;
     writeln!(out, "  data {data}   auth {access}")?;
     let scheme = if settings.text("server.tls_certificate").is_some() { "https" } else { "http" };
     writeln!(out, "  API      {scheme}://{reached}/api/v1   docs /openapi.json   metrics /metrics")?;
@@ -194,20 +196,33 @@ fn greet(node: &Node, server: &Server, took: Duration) -> io::Result<()> {
             text("wait_strategy"),
         )?;
     }
-    let mut key = String::new();
-    if let Some((text, path)) = node.new_key() {
-        writeln!(out, "\nKey, shown once, kept in {}:\n  {text}", path.display())?;
-        key = format!(" -H 'authorization: Bearer {text}'");
-    } else if node.needs_keys() {
-        key = " -H 'authorization: Bearer KEY'".to_owned();
-    }
-    let events = format!("{scheme}://{reached}/api/v1/disruptor/main/events");
+    let key = match node.new_key() {
+        Some((text, path)) => {
+            writeln!(out, "\nKey, shown once, kept in {}:\n  {text}", path.display())?;
+            Some(text)
+        }
+        None => node.needs_keys().then_some("KEY"),
+    };
+    let token = key.map_or_else(String::new, |key| format!("BADBATCH_TOKEN={key} "));
+    let url = format!("{scheme}://{reached}");
+    let endpoint = if url == ENDPOINT { String::new() } else { format!(" -e {url}") };
+    let header = key.map_or_else(String::new, |key| format!(" -H 'authorization: Bearer {key}'"));
+    let events = format!("{url}/api/v1/disruptor/main/events");
+    let json = "-H 'content-type: application/json' -d '{\"message\": \"Hello, World!\"}'";
     writeln!(out, "\nTry, in another terminal:")?;
-    writeln!(
-        out,
-        "  curl{key} -H 'content-type: application/json' -d '{{\"message\": \"Hello, World!\"}}' {events}"
-    )?;
-    writeln!(out, "  curl{key} -N '{events}/stream?from_sequence=0'")?;
+    // The client speaks plain HTTP only.
+    if scheme == "http" {
+        for command in [
+            "event publish main '{\"message\": \"Hello, World!\"}'",
+            "event tail main --from 0",
+            "monitor watch",
+        ] {
+            writeln!(out, "  {token}badbatch {command}{endpoint}")?;
+        }
+        writeln!(out, "or")?;
+    }
+    writeln!(out, "  curl{header} {json} {events}")?;
+    writeln!(out, "  curl{header} -N '{events}/stream?from_sequence=0'")?;
     writeln!(out, "Ctrl-C drains and ends.")?;
     out.flush()
 }

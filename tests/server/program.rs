@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::shell::Shell;
 use crate::support::{Folder, PROGRAM, Process};
 
 fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -25,6 +26,16 @@ fn the_greeting_s_commands_work_as_they_are() {
         Command::new("sh").args(["-c", &format!("{} -sS", commands[0])]).output().expect("there is a shell");
     let answer: Value = serde_json::from_slice(&publish.stdout).expect("it answers JSON");
     assert_eq!(answer["sequence"], 0);
+    let own: Vec<_> =
+        server.greeting.lines().filter(|line| line.trim_start().starts_with("badbatch ")).skip(1).collect();
+    // Watching and following do not end by themselves.
+    let rows = [("", "published to main"), (" --count 1", "Hello, World!"), (" --once", "healthy  main")];
+    assert_eq!(own.len(), rows.len(), "{}", server.greeting);
+    let shell = Shell::new("");
+    for (line, (end, said)) in own.iter().zip(rows) {
+        let typed = shell.line(&format!("{line}{end}"));
+        assert!(typed.status == 0 && typed.out.contains(said), "{line}: {typed:?}");
+    }
     // Following does not end by itself.
     let tail = format!("{} -sS --max-time 3 | head -n 4", commands[1]);
     let tail = Command::new("sh").args(["-c", &tail]).output().expect("there is a shell");
@@ -239,7 +250,7 @@ fn wrong_commands_are_told_in_a_line() {
         2,
         "c.yaml: line 2: `server.bind_adr` is not a known key; did you mean `bind_addr`?",
     );
-    check(&["server", "--data-dir", "/proc/nothing"], 1, "/proc/nothing");
+    check(&["server", "--bind", "127.0.0.1:0", "--data-dir", "/proc/nothing"], 1, "/proc/nothing");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a port");
     let address = taken.local_addr().expect("it is bound").to_string();
     check(&["server", "--bind", &address], 1, "is in use by another program; take another port");
