@@ -203,13 +203,15 @@ fn greet(node: &Node, server: &Server, took: Duration) -> io::Result<()> {
         }
         None => node.needs_keys().then_some("KEY"),
     };
-    let token = key.map_or_else(String::new, |key| format!("BADBATCH_TOKEN={key} "));
     let url = format!("{scheme}://{reached}");
     let endpoint = if url == ENDPOINT { String::new() } else { format!(" -e {url}") };
-    let header = key.map_or_else(String::new, |key| format!(" -H 'authorization: Bearer {key}'"));
+    let header = if key.is_some() { " -H \"authorization: Bearer $BADBATCH_TOKEN\"" } else { "" };
     let events = format!("{url}/api/v1/disruptor/main/events");
     let json = "-H 'content-type: application/json' -d '{\"message\": \"Hello, World!\"}'";
     writeln!(out, "\nTry, in another terminal:")?;
+    if let Some(key) = key {
+        writeln!(out, "  export BADBATCH_TOKEN={key}")?;
+    }
     // The client speaks plain HTTP only.
     if scheme == "http" {
         for command in [
@@ -217,7 +219,7 @@ fn greet(node: &Node, server: &Server, took: Duration) -> io::Result<()> {
             "event tail main --from 0",
             "monitor watch",
         ] {
-            writeln!(out, "  {token}badbatch {command}{endpoint}")?;
+            writeln!(out, "  badbatch {command}{endpoint}")?;
         }
         writeln!(out, "or")?;
     }
