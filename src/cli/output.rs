@@ -6,6 +6,8 @@ use std::str::FromStr;
 use console::Style;
 use serde_json::{Value, json};
 
+use crate::base::nearest::nearest;
+
 /// How results look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -45,8 +47,10 @@ impl FromStr for Format {
 
     fn from_str(word: &str) -> Result<Self, String> {
         WORDS.iter().find(|(known, _)| *known == word).map(|(_, format)| *format).ok_or_else(|| {
-            let known: Vec<_> = WORDS.iter().map(|(word, _)| *word).collect();
-            format!("there is no output `{word}`; there are {}", known.join(", "))
+            let known = WORDS.map(|(word, _)| word);
+            let hint =
+                nearest(word, known).map_or_else(String::new, |near| format!("; did you mean {near}?"));
+            format!("there is no output `{word}`; there are {}{hint}", known.join(", "))
         })
     }
 }

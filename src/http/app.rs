@@ -228,7 +228,9 @@ impl App {
             _ => None,
         };
         self.requests.record(place, status, took);
-        let level = if status >= 500 { log::Level::Warn } else { log::Level::Debug };
+        // A server that has enough says 503 many times: that is told by numbers, not by the log.
+        let is_fault = status >= 500 && status != 503;
+        let level = if is_fault { log::Level::Warn } else { log::Level::Debug };
         log::log!(
             target: "access", level, method = head.method.as_str(), path = head.path.as_str(), status = status,
             bytes = bytes, micros = took.as_micros() as u64, peer = request.peer.to_string().as_str(),

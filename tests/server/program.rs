@@ -58,19 +58,16 @@ fn each_signal_does_its_own() {
     let config = folder.0.join("config.yaml");
     fs::write(&config, "server: {bind_addr: '127.0.0.1:0', drain_timeout: 1s}\n").expect("it is written");
     let path = config.to_str().expect("it is text").to_owned();
-    let mut server = Process::start(&["--config", &path, "--log", "text"]);
+    let server = Process::start(&["--config", &path, "--log", "text"]);
     let new = "server: {bind_addr: '127.0.0.1:1', drain_timeout: 2s}\ndisruptors: [{name: later}]\n";
     fs::write(&config, new).expect("it is written");
     server.signal("HUP");
-    let mut errors = BufReader::new(server.child.stderr.take().expect("its errors are piped"));
-    let mut line = String::new();
-    errors.read_line(&mut line).expect("it tells");
+    let line = server.log_line();
     assert!(line.contains("settings read again") && line.contains("server.bind_addr"), "{line}");
     assert_eq!(server.client().get("/api/v1/disruptor/later").status, 200);
     fs::write(&config, "server: {drain_timeot: 2s}\n").expect("it is written");
     server.signal("HUP");
-    line.clear();
-    errors.read_line(&mut line).expect("it tells");
+    let line = server.log_line();
     assert!(line.contains("not read again") && line.contains("did you mean `drain_timeout`?"), "{line}");
     assert_eq!(server.client().get("/health").status, 200);
 }

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 use std::time::Duration;
 
 use badbatch::http::{Limits, Server};
@@ -79,6 +81,8 @@ pub struct Process {
     pub child: Child,
     out: BufReader<ChildStdout>,
     pub greeting: String,
+    /// The lines of its log. They are read at once, so that it never waits for a reader.
+    log: Receiver<String>,
 }
 
 impl Process {
@@ -92,16 +96,29 @@ impl Process {
             .spawn()
             .expect("it starts");
         let mut out = BufReader::new(child.stdout.take().expect("its output is piped"));
+        let mut errors = BufReader::new(child.stderr.take().expect("its errors are piped"));
+        let (sender, log) = channel();
+        let read = move || {
+            let mut line = String::new();
+            while errors.read_line(&mut line).is_ok_and(|read| read > 0) {
+                // Who has ended the test reads no more.
+                let _told = sender.send(std::mem::take(&mut line));
+            }
+        };
+        thread::Builder::new().name("log".to_owned()).spawn(read).expect("a thread starts");
         let mut greeting = String::new();
         while !greeting.contains("Ctrl-C") {
             let read = out.read_line(&mut greeting).expect("it greets");
             if read == 0 {
-                let mut error = String::new();
-                let _read = child.stderr.take().map(|mut pipe| pipe.read_to_string(&mut error));
-                panic!("it ended: {greeting}{error}");
+                panic!("it ended: {greeting}{}", log.iter().collect::<String>());
             }
         }
-        Self { child, out, greeting }
+        Self { child, out, greeting, log }
+    }
+
+    /// The next line of its log.
+    pub fn log_line(&self) -> String {
+        self.log.recv_timeout(PATIENCE).expect("it tells")
     }
 
     pub fn address(&self) -> std::net::SocketAddr {
@@ -121,11 +138,9 @@ impl Process {
 
     /// Waits for the end, and returns the status with what was said on the way.
     pub fn end(mut self) -> (Option<i32>, String, String) {
-        let (mut out, mut error) = (String::new(), String::new());
-        let mut pipe = self.child.stderr.take().expect("its errors are piped");
-        pipe.read_to_string(&mut error).expect("it is text");
+        let mut out = String::new();
         self.out.read_to_string(&mut out).expect("it is text");
-        (self.child.wait().expect("it ends").code(), out, error)
+        (self.child.wait().expect("it ends").code(), out, self.log.iter().collect())
     }
 }
 
