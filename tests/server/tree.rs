@@ -38,8 +38,9 @@ const READS: &[&str] = &[
     "explain",
 ];
 
-/// What is told of this machine or of this moment, and so differs from run to run.
-const VARIES: &[&str] = &["badbatch doctor", "badbatch bench", "badbatch monitor watch", "badbatch demo"];
+/// What is told of this machine or of this moment, and so differs from run to run; and what docs/CLI.md has.
+const VARIES: &[&str] =
+    &["badbatch doctor", "badbatch bench", "badbatch monitor watch", "badbatch demo", "badbatch manual"];
 
 const FORMATS: [&str; 7] = ["table", "wide", "json", "yaml", "ndjson", "csv", "name"];
 
