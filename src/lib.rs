@@ -11,6 +11,9 @@ pub mod metrics;
 #[cfg(any(feature = "client", feature = "http"))]
 pub mod api;
 pub mod disruptor;
+
+#[cfg(feature = "cluster")]
+pub mod cluster;
 #[cfg(feature = "http")]
 pub mod engine;
 #[cfg(feature = "http")]

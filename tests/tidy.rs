@@ -18,6 +18,7 @@ const LAYERS: &[(u8, &str)] = &[
     (1, "metrics"),
     (2, "api"),
     (2, "disruptor"),
+    (3, "cluster"),
     (3, "engine"),
     (4, "node"),
     (5, "http"),

@@ -1,0 +1,814 @@
+//! The protocol: probing, suspicion, gossip, exchange of full states, and the rules by which records change.
+//!
+//! The rules, for a record of a node at an incarnation: a higher incarnation wins; at the same one dead wins over
+//! suspect, and suspect over alive; only the node itself counts its incarnation up, to refute. So old news changes
+//! nothing, whenever and however often it comes.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::awareness::Awareness;
+use super::broadcast::Broadcasts;
+use super::member::{Event, Member, Metadata, NodeId, State};
+use super::message::{Exchange, Message, Record, Update, decode, decode_exchange, encode};
+use super::suspicion::Suspicion;
+use crate::base::rng::Rng;
+
+/// What a node is told at its start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its name.
+    pub id: NodeId,
+    /// Where others reach it.
+    pub address: SocketAddr,
+    /// What it says of itself.
+    pub metadata: Metadata,
+    /// Where every choice comes from.
+    pub seed: u64,
+    /// Between two probes.
+    pub probe_interval: Duration,
+    /// After which others are asked to probe.
+    pub probe_timeout: Duration,
+    /// How many others are asked.
+    pub indirect_probes: usize,
+    /// How long a suspect has at least: times `log10(n)` probe intervals.
+    pub suspicion_mult: u32,
+    /// How many times longer it has at most.
+    pub suspicion_max_mult: u32,
+    /// Between two rounds of gossip.
+    pub gossip_interval: Duration,
+    /// Members to whom a round goes.
+    pub fanout: usize,
+    /// How often an update is passed on: times `log10(n)`.
+    pub retransmit_mult: u32,
+    /// Between two exchanges of full states.
+    pub push_pull_interval: Duration,
+    /// How long a dead node is still told what is said of it.
+    pub gossip_to_dead: Duration,
+    /// After which the record of a node that is dead or has left is forgotten.
+    pub reclaim: Duration,
+    /// The longest datagram, without what the driver puts around it.
+    pub body_bytes_max: usize,
+    /// More members are not taken up, whoever tells of them.
+    pub members_max: usize,
+}
+
+impl Settings {
+    /// The defaults, which are those of memberlist.
+    pub fn new(id: NodeId, address: SocketAddr, seed: u64) -> Self {
+        Self {
+            id,
+            address,
+            metadata: Metadata::default(),
+            seed,
+            probe_interval: Duration::from_secs(1),
+            probe_timeout: Duration::from_millis(500),
+            indirect_probes: 3,
+            suspicion_mult: 4,
+            suspicion_max_mult: 6,
+            gossip_interval: Duration::from_millis(200),
+            fanout: 3,
+            retransmit_mult: 4,
+            push_pull_interval: Duration::from_secs(30),
+            gossip_to_dead: Duration::from_secs(30),
+            reclaim: Duration::from_secs(24 * 3600),
+            body_bytes_max: 1350,
+            members_max: 65_536,
+        }
+    }
+}
+
+/// What comes in.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'i> {
+    /// Nothing but the time.
+    Time,
+    /// A datagram.
+    Datagram {
+        /// Who sent it.
+        from: SocketAddr,
+        /// What is in it.
+        body: &'i [u8],
+    },
+    /// Somebody has opened a stream and waits for an answer.
+    Request {
+        /// By which the answer finds its stream.
+        stream: u64,
+        /// What is in it.
+        body: &'i [u8],
+    },
+    /// The answer to a request of this node.
+    Answer {
+        /// The request's.
+        request: u64,
+        /// What is in it.
+        body: &'i [u8],
+    },
+    /// A request of this node has no answer.
+    NoAnswer {
+        /// The request's.
+        request: u64,
+    },
+    /// Somebody wants this node to exchange states with another one, by which it joins.
+    Join(SocketAddr),
+    /// Somebody wants this node to go.
+    Leave,
+    /// This node says something else of itself.
+    Metadata(&'i Metadata),
+}
+
+/// What goes out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// A datagram.
+    Datagram {
+        /// To whom.
+        to: SocketAddr,
+        /// What is in it, at most `body_bytes_max` long.
+        body: Vec<u8>,
+    },
+    /// A stream is to be opened, and its answer told.
+    Request {
+        /// By which the answer is known.
+        request: u64,
+        /// To whom.
+        to: SocketAddr,
+        /// What is in it.
+        body: Vec<u8>,
+    },
+    /// The answer on a stream.
+    Answer {
+        /// Which stream.
+        stream: u64,
+        /// What is in it.
+        body: Vec<u8>,
+    },
+    /// Something has become of a node.
+    Event(Event),
+}
+
+/// The longest message, with two names and an address.
+const MESSAGE_BYTES_MAX: usize = 192;
+
+/// A node's view of its cluster.
+#[derive(Debug)]
+pub struct Swim {
+    settings: Settings,
+    rng: Rng,
+    now: Duration,
+    incarnation: u64,
+    is_leaving: bool,
+    members: BTreeMap<NodeId, Known>,
+    /// Members that are alive or suspect.
+    present: usize,
+    /// Every member once, shuffled anew after each round of probes.
+    order: Vec<NodeId>,
+    next: usize,
+    probe: Option<Probe>,
+    relays: BTreeMap<u32, Relay>,
+    requests: BTreeMap<u64, Purpose>,
+    awareness: Awareness,
+    broadcasts: Broadcasts,
+    timers: BinaryHeap<Reverse<(Duration, u64, Timer)>>,
+    /// Counts timers, requests and questions.
+    counter: u64,
+    outputs: Vec<Output>,
+}
+
+#[derive(Debug)]
+struct Known {
+    member: Member,
+    suspicion: Option<Suspicion>,
+}
+
+/// A question of this node's.
+#[derive(Debug)]
+struct Probe {
+    number: u32,
+    target: NodeId,
+    incarnation: u64,
+    is_answered: bool,
+    asked: usize,
+    /// Who was asked to ask, and has had no answer either.
+    nacks: Vec<NodeId>,
+}
+
+/// A question for somebody else.
+#[derive(Debug)]
+struct Relay {
+    to: SocketAddr,
+    number: u32,
+}
+
+#[derive(Debug)]
+enum Purpose {
+    State,
+    Ping(u32),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Probe,
+    ProbeLate(u32),
+    RelayLate(u32),
+    Gossip,
+    Exchange,
+    Suspicion(NodeId),
+    Reclaim(NodeId),
+}
+
+impl Swim {
+    /// A node that knows nobody.
+    pub fn new(settings: Settings, now: Duration) -> Self {
+        let rng = Rng::new(settings.seed);
+        let update_bytes_max = settings.body_bytes_max.saturating_sub(MESSAGE_BYTES_MAX);
+        let mut swim = Self {
+            settings,
+            rng,
+            now,
+            incarnation: 0,
+            is_leaving: false,
+            members: BTreeMap::new(),
+            present: 0,
+            order: Vec::new(),
+            next: 0,
+            probe: None,
+            relays: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            awareness: Awareness::default(),
+            broadcasts: Broadcasts::new(update_bytes_max),
+            timers: BinaryHeap::new(),
+            counter: 0,
+            outputs: Vec::new(),
+        };
+        // Nodes that start together do not all ask together.
+        for (timer, span) in [
+            (Timer::Probe, swim.settings.probe_interval),
+            (Timer::Gossip, swim.settings.gossip_interval),
+            (Timer::Exchange, swim.settings.push_pull_interval),
+        ] {
+            let nanos = swim.rng.below(span.as_nanos() as u64 + 1);
+            swim.after(Duration::from_nanos(nanos), timer);
+        }
+        swim
+    }
+
+    /// Does what is due by `now`, then what `input` asks for, and returns what goes out.
+    pub fn handle(&mut self, now: Duration, input: Input<'_>) -> Vec<Output> {
+        self.now = self.now.max(now);
+        while let Some(Reverse((due, _, _))) = self.timers.peek()
+            && *due <= self.now
+        {
+            let Reverse((_, _, timer)) = self.timers.pop().expect("it was just seen");
+            self.ring(timer);
+        }
+        match input {
+            Input::Time => {}
+            Input::Datagram { from, body } => self.hear(from, body),
+            Input::Request { stream, body } => self.be_asked(stream, body),
+            Input::Answer { request, body } => self.be_answered(request, body),
+            Input::NoAnswer { request } => drop(self.requests.remove(&request)),
+            Input::Join(address) => self.exchange_with(address),
+            Input::Leave => self.leave(),
+            Input::Metadata(metadata) => {
+                self.settings.metadata = metadata.clone();
+                self.incarnation += 1;
+                self.announce();
+            }
+        }
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// When [`handle`](Self::handle) is to be called at the latest.
+    pub fn deadline(&self) -> Duration {
+        self.timers.peek().map_or(Duration::MAX, |Reverse((due, _, _))| *due)
+    }
+
+    /// This node.
+    pub fn id(&self) -> &NodeId {
+        &self.settings.id
+    }
+
+    /// How often this node has spoken for itself.
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    /// This node's own health, 0 for well, up to [`SCORE_MAX`](super::SCORE_MAX).
+    pub fn awareness(&self) -> u32 {
+        self.awareness.score()
+    }
+
+    /// Every other node that is known, also those that are dead or have left.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.values().map(|known| &known.member)
+    }
+
+    /// What is known of a node.
+    pub fn member(&self, id: &str) -> Option<&Member> {
+        self.members.get(id).map(|known| &known.member)
+    }
+
+    /// Whether this node has left and as many as can be have been told.
+    pub fn has_left(&self) -> bool {
+        self.is_leaving && (self.present == 0 || !self.broadcasts.holds(&self.settings.id))
+    }
+
+    fn after(&mut self, span: Duration, timer: Timer) {
+        self.at(self.now + span, timer);
+    }
+
+    fn at(&mut self, due: Duration, timer: Timer) {
+        self.counter += 1;
+        self.timers.push(Reverse((due, self.counter, timer)));
+    }
+
+    fn ring(&mut self, timer: Timer) {
+        match timer {
+            Timer::Probe => {
+                self.end_probe();
+                self.begin_probe();
+                self.after(self.awareness.stretched(self.settings.probe_interval), Timer::Probe);
+            }
+            Timer::ProbeLate(number) => self.ask_others(number),
+            Timer::RelayLate(number) => {
+                if let Some(relay) = self.relays.remove(&number) {
+                    let (number, from) = (relay.number, self.settings.id.clone());
+                    self.send(relay.to, Some(&Message::Nack { number, from }));
+                }
+            }
+            Timer::Gossip => {
+                self.gossip();
+                self.after(self.settings.gossip_interval, Timer::Gossip);
+            }
+            Timer::Exchange => {
+                self.exchange();
+                self.after(self.exchange_interval(), Timer::Exchange);
+            }
+            Timer::Suspicion(id) => {
+                let is_over = |known: &Known| {
+                    known.suspicion.as_ref().is_some_and(|suspicion| suspicion.deadline() <= self.now)
+                };
+                let over = self.members.get(&id).filter(|known| is_over(known));
+                if let Some(incarnation) = over.map(|known| known.member.incarnation) {
+                    self.dead(id, incarnation);
+                }
+            }
+            Timer::Reclaim(id) => {
+                let is_old = |known: &&Known| {
+                    !known.member.state.is_present() && known.member.since + self.settings.reclaim <= self.now
+                };
+                if self.members.get(&id).filter(is_old).is_some() {
+                    self.members.remove(&id);
+                    self.order.retain(|known| *known != id);
+                    self.outputs.push(Output::Event(Event::Forgotten(id)));
+                }
+            }
+        }
+    }
+
+    // Probing.
+
+    fn begin_probe(&mut self) {
+        let Some(target) = self.next_target() else { return };
+        self.counter += 1;
+        let number = self.counter as u32;
+        let (address, incarnation, state) = {
+            let member = &self.members[&target].member;
+            (member.address, member.incarnation, member.state)
+        };
+        let from = self.settings.id.clone();
+        let mut body = encode(&Some(Message::Ping { number, from: from.clone(), to: target.clone() }));
+        if state == State::Suspect {
+            // It is told first, so that it can refute at once.
+            body.extend(encode(&Update::Suspect { id: target.clone(), incarnation, from }));
+        }
+        self.send_with_updates(address, body);
+        self.probe =
+            Some(Probe { number, target, incarnation, is_answered: false, asked: 0, nacks: Vec::new() });
+        self.after(self.awareness.stretched(self.settings.probe_timeout), Timer::ProbeLate(number));
+    }
+
+    /// The next member that takes part, in an order in which each comes once before any comes again.
+    fn next_target(&mut self) -> Option<NodeId> {
+        for _ in 0..self.order.len() {
+            if self.next >= self.order.len() {
+                self.next = 0;
+                for place in (1..self.order.len()).rev() {
+                    let other = self.rng.below(place as u64 + 1) as usize;
+                    self.order.swap(place, other);
+                }
+            }
+            let id = self.order[self.next].clone();
+            self.next += 1;
+            if self.members[&id].member.state.is_present() {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    fn ask_others(&mut self, number: u32) {
+        let Some(probe) = self.probe.as_ref().filter(|probe| probe.number == number && !probe.is_answered)
+        else {
+            return;
+        };
+        let target = probe.target.clone();
+        let Some(address) = self.members.get(&target).map(|known| known.member.address) else { return };
+        let others = self.pick(self.settings.indirect_probes, |member| {
+            member.state == State::Alive && member.id != target
+        });
+        let from = self.settings.id.clone();
+        let message = Message::PingRequest { number, from, to: target.clone(), address };
+        for other in &others {
+            self.send(*other, Some(&message));
+        }
+        if let Some(probe) = &mut self.probe {
+            probe.asked = others.len();
+        }
+        self.request(address, &Exchange::Ping { number, to: target }, Purpose::Ping(number));
+    }
+
+    fn end_probe(&mut self) {
+        let Some(probe) = self.probe.take().filter(|probe| !probe.is_answered) else { return };
+        // Who was asked and does not even say no may not have got the question: then this node is the slow one.
+        let delta = if probe.asked > 0 { probe.asked.saturating_sub(probe.nacks.len()) } else { 1 };
+        self.awareness.add(delta as i32);
+        // Each of them has found the same by itself.
+        for from in std::iter::once(self.settings.id.clone()).chain(probe.nacks) {
+            self.suspect(probe.target.clone(), probe.incarnation, from);
+        }
+    }
+
+    fn answered(&mut self, number: u32) {
+        if let Some(probe) = self.probe.as_mut().filter(|probe| probe.number == number && !probe.is_answered)
+        {
+            probe.is_answered = true;
+            self.awareness.add(-1);
+        } else if let Some(relay) = self.relays.remove(&number) {
+            self.send(relay.to, Some(&Message::Ack { number: relay.number }));
+        }
+    }
+
+    // Datagrams.
+
+    fn hear(&mut self, from: SocketAddr, body: &[u8]) {
+        let Ok((message, updates)) = decode(body) else { return };
+        for update in updates {
+            self.learn(update);
+        }
+        match message {
+            None => {}
+            // One who had this address before may be meant.
+            Some(Message::Ping { to, .. }) if to != self.settings.id => {}
+            Some(Message::Ping { number, .. }) => self.send(from, Some(&Message::Ack { number })),
+            Some(Message::PingRequest { number, to, address, .. }) => {
+                self.counter += 1;
+                let own = self.counter as u32;
+                self.relays.insert(own, Relay { to: from, number });
+                let message = Message::Ping { number: own, from: self.settings.id.clone(), to };
+                self.send(address, Some(&message));
+                self.after(self.settings.probe_timeout * 4 / 5, Timer::RelayLate(own));
+            }
+            Some(Message::Ack { number }) => self.answered(number),
+            Some(Message::Nack { number, from }) => {
+                if let Some(probe) = self.probe.as_mut().filter(|probe| probe.number == number)
+                    && probe.nacks.len() < probe.asked
+                    && !probe.nacks.contains(&from)
+                {
+                    probe.nacks.push(from);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, to: SocketAddr, message: Option<&Message>) {
+        self.send_with_updates(to, encode(&message));
+    }
+
+    fn send_with_updates(&mut self, to: SocketAddr, mut body: Vec<u8>) {
+        let transmits_max = self.settings.retransmit_mult * log10_up(self.present + 2);
+        self.broadcasts.fill(&mut body, self.settings.body_bytes_max, transmits_max);
+        self.outputs.push(Output::Datagram { to, body });
+    }
+
+    fn gossip(&mut self) {
+        if self.broadcasts.is_empty() {
+            return;
+        }
+        let (now, window) = (self.now, self.settings.gossip_to_dead);
+        let wants = |member: &Member| {
+            member.state.is_present() || member.state == State::Dead && member.since + window > now
+        };
+        for to in self.pick(self.settings.fanout, wants) {
+            if !self.broadcasts.is_empty() {
+                self.send(to, None);
+            }
+        }
+    }
+
+    /// The addresses of up to so many different members, chosen at random.
+    fn pick(&mut self, count: usize, wants: impl Fn(&Member) -> bool) -> Vec<SocketAddr> {
+        let mut picked: Vec<usize> = Vec::new();
+        // As many tries as make it likely that enough are found where most are wanted.
+        for _ in 0..3 * self.order.len().min(count * 8) {
+            if picked.len() == count {
+                break;
+            }
+            let place = self.rng.below(self.order.len() as u64) as usize;
+            if !picked.contains(&place) && wants(&self.members[&self.order[place]].member) {
+                picked.push(place);
+            }
+        }
+        picked.iter().map(|place| self.members[&self.order[*place]].member.address).collect()
+    }
+
+    // Streams.
+
+    fn exchange(&mut self) {
+        let present = self.pick(1, |member| member.state.is_present());
+        // Who was on the other side of a partition may be there again.
+        let gone = self.pick(1, |member| member.state == State::Dead);
+        for address in present.into_iter().chain(gone) {
+            self.exchange_with(address);
+        }
+    }
+
+    /// Full states of many members are exchanged less often. Source: memberlist.
+    fn exchange_interval(&self) -> Duration {
+        const MANY: usize = 32;
+        let factor = (self.present / MANY).max(1).ilog2() + 1;
+        self.settings.push_pull_interval * factor
+    }
+
+    fn exchange_with(&mut self, address: SocketAddr) {
+        let state = self.state();
+        self.request(address, &state, Purpose::State);
+    }
+
+    fn request(&mut self, to: SocketAddr, exchange: &Exchange, purpose: Purpose) {
+        self.counter += 1;
+        self.requests.insert(self.counter, purpose);
+        self.outputs.push(Output::Request { request: self.counter, to, body: encode(exchange) });
+    }
+
+    fn be_asked(&mut self, stream: u64, body: &[u8]) {
+        let answer = match decode_exchange(body) {
+            Ok(Exchange::State(records)) => {
+                // What it says of this node is answered with what follows from it.
+                records.into_iter().for_each(|record| self.merge(record));
+                self.state()
+            }
+            Ok(Exchange::Ping { number, to }) if to == self.settings.id => Exchange::Ack { number },
+            _ => return,
+        };
+        self.outputs.push(Output::Answer { stream, body: encode(&answer) });
+    }
+
+    fn be_answered(&mut self, request: u64, body: &[u8]) {
+        match (self.requests.remove(&request), decode_exchange(body)) {
+            (Some(Purpose::State), Ok(Exchange::State(records))) => {
+                records.into_iter().for_each(|record| self.merge(record));
+            }
+            (Some(Purpose::Ping(asked)), Ok(Exchange::Ack { number })) if asked == number => {
+                self.answered(number);
+            }
+            _ => {}
+        }
+    }
+
+    fn state(&self) -> Exchange {
+        let own = Record {
+            id: self.settings.id.clone(),
+            address: self.settings.address,
+            incarnation: self.incarnation,
+            state: if self.is_leaving { State::Left } else { State::Alive },
+            metadata: self.settings.metadata.clone(),
+        };
+        let others = self.members().map(|member| Record {
+            id: member.id.clone(),
+            address: member.address,
+            incarnation: member.incarnation,
+            state: member.state,
+            metadata: member.metadata.clone(),
+        });
+        Exchange::State(std::iter::once(own).chain(others).collect())
+    }
+
+    fn merge(&mut self, record: Record) {
+        let Record { id, address, incarnation, state, metadata } = record;
+        match state {
+            State::Alive => self.alive(id, incarnation, address, metadata),
+            State::Left if id == self.settings.id || self.members.contains_key(&id) => {
+                self.left(id, incarnation)
+            }
+            // One that is dead elsewhere may live: it gets the time to say so.
+            State::Suspect | State::Dead if id == self.settings.id || self.members.contains_key(&id) => {
+                self.alive(id.clone(), incarnation, address, metadata);
+                self.suspect(id, incarnation, self.settings.id.clone());
+            }
+            State::Suspect => {
+                self.alive(id.clone(), incarnation, address, metadata);
+                self.suspect(id, incarnation, self.settings.id.clone());
+            }
+            // Known only so that old news does not bring it back.
+            State::Dead | State::Left => self.insert(id, incarnation, address, metadata, state),
+        }
+    }
+
+    // The rules.
+
+    fn learn(&mut self, update: Update) {
+        match update {
+            Update::Alive { id, incarnation, address, metadata } => {
+                self.alive(id, incarnation, address, metadata);
+            }
+            Update::Suspect { id, incarnation, from } => self.suspect(id, incarnation, from),
+            Update::Dead { id, incarnation } => self.dead(id, incarnation),
+            Update::Left { id, incarnation } => self.left(id, incarnation),
+        }
+    }
+
+    fn insert(
+        &mut self,
+        id: NodeId,
+        incarnation: u64,
+        address: SocketAddr,
+        metadata: Metadata,
+        state: State,
+    ) {
+        if self.members.len() >= self.settings.members_max {
+            return;
+        }
+        let member = Member { id: id.clone(), address, incarnation, state, metadata, since: self.now };
+        self.members.insert(id.clone(), Known { member, suspicion: None });
+        self.present += usize::from(state.is_present());
+        if !state.is_present() {
+            self.after(self.settings.reclaim, Timer::Reclaim(id.clone()));
+        }
+        // Anywhere, so that those who come together are not all probed at the end of a round.
+        let place = self.rng.below(self.order.len() as u64 + 1) as usize;
+        self.order.push(id);
+        let last = self.order.len() - 1;
+        self.order.swap(place, last);
+    }
+
+    fn alive(&mut self, id: NodeId, incarnation: u64, address: SocketAddr, metadata: Metadata) {
+        if id == self.settings.id {
+            if address != self.settings.address {
+                self.outputs.push(Output::Event(Event::NameTaken(address)));
+            }
+            let is_same = address == self.settings.address && metadata == self.settings.metadata;
+            if incarnation > self.incarnation || incarnation == self.incarnation && !is_same {
+                self.refute(incarnation);
+            }
+            return;
+        }
+        let update = Update::Alive { id: id.clone(), incarnation, address, metadata: metadata.clone() };
+        let Some(known) = self.members.get_mut(&id) else {
+            self.insert(id.clone(), incarnation, address, metadata, State::Alive);
+            if let Some(member) = self.member(id.as_str()).cloned() {
+                self.tell(&update, Event::Joined(member));
+            }
+            return;
+        };
+        let member = &mut known.member;
+        if incarnation <= member.incarnation {
+            return;
+        }
+        let (before, is_changed) = (member.state, member.address != address || member.metadata != metadata);
+        if before != State::Alive {
+            (member.state, member.since) = (State::Alive, self.now);
+        }
+        (member.incarnation, member.address, member.metadata) = (incarnation, address, metadata);
+        known.suspicion = None;
+        let member = known.member.clone();
+        match before {
+            State::Suspect => self.outputs.push(Output::Event(Event::Refuted(member.clone()))),
+            State::Dead | State::Left => {
+                self.present += 1;
+                self.outputs.push(Output::Event(Event::Joined(member.clone())));
+            }
+            State::Alive => {}
+        }
+        if before.is_present() && is_changed {
+            self.outputs.push(Output::Event(Event::Updated(member)));
+        }
+        self.broadcasts.push(&update);
+    }
+
+    fn suspect(&mut self, id: NodeId, incarnation: u64, from: NodeId) {
+        if id == self.settings.id {
+            return self.refute(incarnation);
+        }
+        let (wanted, least) = (self.confirmations_wanted(), self.suspicion_least());
+        let most = least * self.settings.suspicion_max_mult;
+        let Some(known) = self.members.get_mut(&id) else { return };
+        if incarnation < known.member.incarnation || !known.member.state.is_present() {
+            return;
+        }
+        known.member.incarnation = incarnation;
+        let is_first = known.suspicion.is_none();
+        let suspicion = known
+            .suspicion
+            .get_or_insert_with(|| Suspicion::new(self.now, from.clone(), wanted, least, most));
+        if !is_first && !suspicion.confirm(&from) {
+            return;
+        }
+        let deadline = suspicion.deadline();
+        self.at(deadline.max(self.now), Timer::Suspicion(id.clone()));
+        let update = Update::Suspect { id: id.clone(), incarnation, from };
+        if !is_first {
+            self.broadcasts.push(&update);
+            return;
+        }
+        let member = &mut self.members.get_mut(&id).expect("it was just seen").member;
+        (member.state, member.since) = (State::Suspect, self.now);
+        let member = member.clone();
+        self.tell(&update, Event::Suspected(member));
+    }
+
+    fn dead(&mut self, id: NodeId, incarnation: u64) {
+        if id == self.settings.id {
+            return self.refute(incarnation);
+        }
+        let update = Update::Dead { id: id.clone(), incarnation };
+        if let Some(member) = self.end(&id, incarnation, State::Dead) {
+            self.tell(&update, Event::Died(member));
+        }
+    }
+
+    fn left(&mut self, id: NodeId, incarnation: u64) {
+        if id == self.settings.id {
+            return self.refute(incarnation);
+        }
+        let update = Update::Left { id: id.clone(), incarnation };
+        if let Some(member) = self.end(&id, incarnation, State::Left) {
+            self.tell(&update, Event::Left(member));
+        }
+    }
+
+    /// Ends a member that takes part, unless what is known of it is newer.
+    fn end(&mut self, id: &NodeId, incarnation: u64, state: State) -> Option<Member> {
+        let known = self.members.get_mut(id)?;
+        if incarnation < known.member.incarnation || !known.member.state.is_present() {
+            return None;
+        }
+        let member = &mut known.member;
+        (member.incarnation, member.state, member.since) = (incarnation, state, self.now);
+        known.suspicion = None;
+        let member = known.member.clone();
+        self.present -= 1;
+        self.after(self.settings.reclaim, Timer::Reclaim(id.clone()));
+        Some(member)
+    }
+
+    fn tell(&mut self, update: &Update, event: Event) {
+        self.broadcasts.push(update);
+        self.outputs.push(Output::Event(event));
+    }
+
+    /// Says that this node lives, above what was said of it.
+    fn refute(&mut self, incarnation: u64) {
+        if incarnation < self.incarnation || self.is_leaving {
+            return;
+        }
+        self.incarnation = incarnation + 1;
+        // Who is suspected may be slow.
+        self.awareness.add(1);
+        self.announce();
+    }
+
+    fn announce(&mut self) {
+        self.broadcasts.push(&Update::Alive {
+            id: self.settings.id.clone(),
+            incarnation: self.incarnation,
+            address: self.settings.address,
+            metadata: self.settings.metadata.clone(),
+        });
+    }
+
+    fn leave(&mut self) {
+        self.is_leaving = true;
+        self.broadcasts.push(&Update::Left { id: self.settings.id.clone(), incarnation: self.incarnation });
+    }
+
+    /// How many others must find the same until a suspect has only the least time: none where there are too few.
+    fn confirmations_wanted(&self) -> u32 {
+        let wanted = self.settings.suspicion_mult.saturating_sub(2);
+        // Neither this node nor the suspect.
+        if self.present.saturating_sub(1) < wanted as usize { 0 } else { wanted }
+    }
+
+    fn suspicion_least(&self) -> Duration {
+        let scale = ((self.present + 1) as f64).log10().max(1.0);
+        self.settings.probe_interval.mul_f64(f64::from(self.settings.suspicion_mult) * scale)
+    }
+}
+
+/// The logarithm, rounded up.
+fn log10_up(count: usize) -> u32 {
+    (count.max(1) as f64).log10().ceil() as u32
+}

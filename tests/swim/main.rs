@@ -1,0 +1,285 @@
+//! Membership in simulated networks: what must hold whatever links and nodes do.
+
+mod net;
+mod real;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use badbatch::base::rng::Rng;
+use badbatch::cluster::swim::{
+    Event, Input, Message, Metadata, NodeId, State, Update, decode, decode_exchange, encode,
+};
+use net::{Net, address, id};
+use quickcheck::quickcheck;
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn nodes_that_join_through_one_are_soon_known_to_all() {
+    for (count, most) in [(2, 2), (10, 2), (100, 8)] {
+        let mut net = Net::new(count, 1);
+        for node in 1..count {
+            net.input(node, Input::Join(address(0)));
+        }
+        let took = net.until(secs(most), Net::agrees);
+        println!("{count} nodes: all known everywhere after {took:?}");
+        assert_eq!(net.false_deaths(), 0);
+    }
+}
+
+#[test]
+fn a_node_that_dies_is_dead_everywhere_and_nobody_else_is() {
+    for (count, most) in [(3, 8), (10, 9), (100, 16)] {
+        let mut net = Net::new(count, 2);
+        net.introduce();
+        net.kill(1);
+        let is_dead = |net: &Net| {
+            (0..count).filter(|node| *node != 1).all(|node| net.sees(node, 1) == Some(State::Dead))
+        };
+        let took = net.until(secs(most), is_dead);
+        println!("{count} nodes: dead everywhere after {took:?}");
+        assert_eq!(net.deaths(1).len(), count - 1);
+        assert_eq!(net.false_deaths(), 0);
+    }
+}
+
+#[test]
+fn loss_alone_kills_nobody() {
+    for (seed, loss) in [(3, 0.1), (4, 0.2), (5, 0.3)] {
+        let mut net = Net::new(20, seed);
+        net.introduce();
+        net.links.loss = loss;
+        net.links.doubled = 0.05;
+        net.links.delay = (Duration::from_millis(1), Duration::from_millis(80));
+        net.run(secs(600));
+        assert_eq!(net.false_deaths(), 0, "at a loss of {loss}");
+        net.links.loss = 0.0;
+        net.until(secs(10), Net::agrees);
+    }
+}
+
+#[test]
+fn who_stands_still_for_a_while_is_suspected_and_refutes() {
+    let mut net = Net::new(10, 6);
+    net.introduce();
+    net.pause(4);
+    net.until(secs(8), |net| net.sees(0, 4) == Some(State::Suspect));
+    net.resume(4);
+    net.until(secs(5), Net::agrees);
+    assert_eq!(net.false_deaths(), 0);
+    assert!(net.nodes[4].swim.incarnation() > 0);
+    let refuted = |(_, node, event): &(Duration, usize, Event)| {
+        *node == 0 && matches!(event, Event::Refuted(member) if member.id == id(4))
+    };
+    assert!(net.told.iter().any(refuted));
+    assert!(net.nodes[4].swim.awareness() <= 8);
+}
+
+#[test]
+fn two_halves_bury_each_other_and_come_together_again() {
+    let mut net = Net::new(20, 7);
+    net.introduce();
+    net.nodes[10..].iter_mut().for_each(|node| node.side = 1);
+    net.run(secs(120));
+    for (here, there) in [(0, 15), (15, 0)] {
+        assert_eq!(net.sees(here, there), Some(State::Dead));
+    }
+    assert!((1..10).all(|other| net.sees(0, other) == Some(State::Alive)));
+    net.nodes.iter_mut().for_each(|node| node.side = 0);
+    let took = net.until(secs(120), Net::agrees);
+    println!("healed after {took:?}");
+}
+
+#[test]
+fn nodes_that_have_forgotten_all_come_back_above_what_is_said_of_them() {
+    let mut net = Net::new(12, 8);
+    net.introduce();
+    // Their records have incarnations that they do not know any more.
+    for node in 1..12 {
+        let metadata = Metadata::new(BTreeMap::from([("zone".to_owned(), format!("z{node}"))]));
+        (0..3).for_each(|_| net.input(node, Input::Metadata(&metadata)));
+    }
+    net.run(secs(10));
+    (1..12).for_each(|node| net.kill(node));
+    net.run(secs(2));
+    (1..12).for_each(|node| net.restart(node));
+    for node in 1..12 {
+        net.input(node, Input::Join(address(0)));
+    }
+    net.until(secs(30), Net::agrees);
+    net.run(secs(60));
+    assert!(net.agrees());
+    assert!((1..12).all(|node| net.nodes[node].swim.incarnation() > 3));
+}
+
+#[test]
+fn who_leaves_has_left_and_is_not_dead() {
+    let mut net = Net::new(10, 9);
+    net.introduce();
+    net.input(3, Input::Leave);
+    net.until(secs(5), |net| net.nodes[3].swim.has_left());
+    net.kill(3);
+    net.run(secs(60));
+    assert!((0..10).filter(|node| *node != 3).all(|node| net.sees(node, 3) == Some(State::Left)));
+    assert!(net.deaths(3).is_empty());
+    // It may come back, above its tombstone.
+    net.restart(3);
+    net.input(3, Input::Join(address(0)));
+    net.until(secs(10), Net::agrees);
+}
+
+#[test]
+fn a_link_that_is_cut_in_one_direction_kills_nobody() {
+    let mut net = Net::new(10, 10);
+    net.introduce();
+    net.cut = vec![(2, 5), (6, 1)];
+    net.run(secs(300));
+    assert_eq!(net.false_deaths(), 0);
+}
+
+#[test]
+fn slow_nodes_are_given_time() {
+    let mut net = Net::new(30, 11);
+    net.introduce();
+    net.nodes.iter_mut().step_by(10).for_each(|node| node.lag = Duration::from_millis(400));
+    net.run(secs(300));
+    assert_eq!(net.false_deaths(), 0);
+}
+
+#[test]
+fn what_is_sent_again_or_damaged_changes_nothing() {
+    let mut net = Net::new(8, 12);
+    net.introduce();
+    net.keeps_seen = true;
+    net.pause(5);
+    net.until(secs(8), |net| net.sees(0, 5) == Some(State::Suspect));
+    net.resume(5);
+    net.until(secs(5), Net::agrees);
+    net.run(secs(20));
+    net.keeps_seen = false;
+    let seen = std::mem::take(&mut net.seen);
+    net.forget();
+    let incarnations = |net: &Net| net.nodes.iter().map(|node| node.swim.incarnation()).collect::<Vec<_>>();
+    let before = incarnations(&net);
+    let mut rng = Rng::new(13);
+    for (to, from, body) in &seen {
+        net.input(*to, Input::Datagram { from: *from, body });
+        // A checksum finds what is damaged on its way; what is not found must do no harm to the program.
+        let mut damaged = body.clone();
+        let place = rng.below(damaged.len() as u64) as usize;
+        damaged[place] ^= 1 << rng.below(8);
+        let _decoded = decode(&damaged);
+        let _decoded = decode_exchange(&damaged);
+    }
+    net.run(secs(30));
+    assert!(net.agrees() && net.told.is_empty(), "{:?}", net.told);
+    assert_eq!(incarnations(&net), before);
+}
+
+#[test]
+fn a_name_that_two_use_is_told() {
+    let mut net = Net::with(3, 14, |settings| {
+        if settings.address == address(2) {
+            settings.id = id(1);
+        }
+    });
+    net.input(1, Input::Join(address(0)));
+    net.run(secs(1));
+    net.input(2, Input::Join(address(0)));
+    net.run(secs(5));
+    let is_told = |(_, _, event): &(Duration, usize, Event)| matches!(event, Event::NameTaken(_));
+    assert!(net.told.iter().any(is_told));
+}
+
+#[test]
+fn strangers_that_are_made_up_have_a_limit() {
+    let mut net = Net::with(2, 16, |settings| settings.members_max = 50);
+    net.introduce();
+    for number in 0..1000 {
+        let update = Update::Alive {
+            id: NodeId::new(&format!("made-up-{number}")).expect("a name"),
+            incarnation: 1,
+            address: address(0),
+            metadata: Metadata::default(),
+        };
+        let body = [encode(&None::<Message>), encode(&update)].concat();
+        net.input(0, Input::Datagram { from: address(1), body: &body });
+    }
+    assert_eq!(net.nodes[0].swim.members().count(), 50);
+}
+
+#[test]
+fn the_dead_are_forgotten_in_the_end() {
+    let mut net = Net::with(3, 15, |settings| settings.reclaim = secs(60));
+    net.introduce();
+    net.kill(2);
+    net.run(secs(200));
+    assert_eq!(net.sees(0, 2), None);
+    let forgotten = |(_, _, event): &(Duration, usize, Event)| *event == Event::Forgotten(id(2));
+    assert_eq!(net.told.iter().filter(|told| forgotten(told)).count(), 2);
+}
+
+/// Whatever happens, in whatever order: incarnations only grow, and once all is quiet, all agree.
+fn views_converge(seed: u64, deeds: Vec<(u8, u8)>) -> bool {
+    const COUNT: usize = 6;
+    let mut net = Net::new(COUNT, seed);
+    net.introduce();
+    let mut highest = BTreeMap::new();
+    for (deed, which) in deeds.into_iter().take(30) {
+        let node = usize::from(which) % COUNT;
+        match deed % 8 {
+            0 => net.kill(node),
+            1 if !net.nodes[node].is_up => {
+                net.restart(node);
+                net.input(node, Input::Join(address((node + 1) % COUNT)));
+            }
+            2 => net.nodes[node].side = which % 3,
+            3 => net.nodes.iter_mut().for_each(|node| node.side = 0),
+            4 => net.links.loss = f64::from(which) / 512.0,
+            5 => net.pause(node),
+            6 if net.nodes[node].is_paused => net.resume(node),
+            _ => {}
+        }
+        net.run(Duration::from_millis(50 * u64::from(which)));
+        for (at, node) in net.nodes.iter().enumerate().filter(|(_, node)| node.is_up) {
+            for member in node.swim.members() {
+                let key = (at, node.swim.id().clone(), member.id.clone());
+                let known = highest.entry(key).or_insert(0);
+                // A node that was started again knows nothing at first.
+                assert!(member.incarnation >= *known || net.nodes[at].swim.incarnation() == 0);
+                *known = member.incarnation;
+            }
+        }
+    }
+    net.links.loss = 0.0;
+    for node in 0..COUNT {
+        net.nodes[node].side = 0;
+        if net.nodes[node].is_paused {
+            net.resume(node);
+        }
+        if !net.nodes[node].is_up {
+            net.restart(node);
+        }
+        net.input(node, Input::Join(address((node + 1) % COUNT)));
+    }
+    net.until(secs(300), Net::agrees);
+    true
+}
+
+quickcheck! {
+    fn views_converge_once_messages_flow(seed: u64, deeds: Vec<(u8, u8)>) -> bool {
+        views_converge(seed, deeds)
+    }
+
+    fn no_bytes_make_decoding_panic(bytes: Vec<u8>) -> bool {
+        let _decoded = (decode(&bytes), decode_exchange(&bytes));
+        true
+    }
+
+    fn a_name_is_what_it_says(text: String) -> bool {
+        NodeId::new(&text).is_none_or(|id| id.as_str() == text && !text.is_empty() && text.len() <= 64)
+    }
+}

@@ -1,0 +1,362 @@
+//! A network in one thread, in virtual time: thousands of nodes, and links that lose, delay, reorder and double.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use badbatch::base::rng::Rng;
+use badbatch::cluster::swim::{Event, Input, NodeId, Output, Settings, State, Swim};
+
+/// What links do.
+#[derive(Clone, Debug)]
+pub struct Links {
+    /// The share of datagrams that are lost.
+    pub loss: f64,
+    /// The share of datagrams that come twice.
+    pub doubled: f64,
+    /// The shortest and the longest time that something is on its way.
+    pub delay: (Duration, Duration),
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        let millis = Duration::from_millis;
+        Self { loss: 0.0, doubled: 0.0, delay: (millis(1), millis(5)) }
+    }
+}
+
+pub struct Node {
+    pub swim: Swim,
+    pub is_up: bool,
+    /// A node that stands still: what comes for it waits.
+    pub is_paused: bool,
+    /// How much later than others it does everything.
+    pub lag: Duration,
+    /// Nodes on different sides do not reach each other.
+    pub side: u8,
+    held: Vec<What>,
+    /// The next wake that is in the queue.
+    wake: Duration,
+}
+
+#[derive(Clone)]
+enum What {
+    Wake,
+    Datagram(SocketAddr, Vec<u8>),
+    /// From whom, and the request's number there.
+    Request(usize, u64, Vec<u8>),
+    Answer(u64, Vec<u8>),
+    NoAnswer(u64),
+}
+
+pub struct Net {
+    pub now: Duration,
+    pub links: Links,
+    pub nodes: Vec<Node>,
+    /// Pairs, from and to, between which nothing goes.
+    pub cut: Vec<(usize, usize)>,
+    /// Everything that nodes have told, in order.
+    pub told: Vec<(Duration, usize, Event)>,
+    pub bytes: u64,
+    pub datagrams: u64,
+    /// Datagrams that have been seen, to be sent again.
+    pub seen: Vec<(usize, SocketAddr, Vec<u8>)>,
+    pub keeps_seen: bool,
+    make: fn(&mut Settings),
+    rng: Rng,
+    queue: BinaryHeap<Reverse<(Duration, u64, usize)>>,
+    whats: BTreeMap<u64, What>,
+    counter: u64,
+    /// The streams that nodes have to answer: who asked, and by which number.
+    streams: BTreeMap<u64, (usize, u64)>,
+}
+
+pub const DATAGRAM_BYTES_MAX: usize = 1350;
+
+pub fn id(node: usize) -> NodeId {
+    NodeId::new(&format!("node-{node:05}")).expect("a name")
+}
+
+fn index(id: &NodeId) -> usize {
+    id.as_str()["node-".len()..].parse().expect("one of ours")
+}
+
+pub fn address(node: usize) -> SocketAddr {
+    let [_, a, b, c] = (node as u32).to_be_bytes();
+    (Ipv4Addr::new(10, a, b, c), 7946).into()
+}
+
+fn node_at(address: SocketAddr) -> usize {
+    match address.ip() {
+        std::net::IpAddr::V4(ip) => u32::from(ip) as usize & 0xff_ffff,
+        std::net::IpAddr::V6(_) => unreachable!("none is given"),
+    }
+}
+
+impl Net {
+    /// So many nodes that know nobody.
+    pub fn new(count: usize, seed: u64) -> Self {
+        Self::with(count, seed, |_| {})
+    }
+
+    /// The same, told something else.
+    pub fn with(count: usize, seed: u64, make: fn(&mut Settings)) -> Self {
+        let mut net = Self {
+            now: Duration::ZERO,
+            links: Links::default(),
+            nodes: Vec::new(),
+            cut: Vec::new(),
+            told: Vec::new(),
+            bytes: 0,
+            datagrams: 0,
+            seen: Vec::new(),
+            keeps_seen: false,
+            make,
+            rng: Rng::new(seed),
+            queue: BinaryHeap::new(),
+            whats: BTreeMap::new(),
+            counter: 0,
+            streams: BTreeMap::new(),
+        };
+        for node in 0..count {
+            let swim = net.swim(node);
+            net.nodes.push(Node {
+                swim,
+                is_up: true,
+                is_paused: false,
+                lag: Duration::ZERO,
+                side: 0,
+                held: Vec::new(),
+                wake: Duration::MAX,
+            });
+            net.schedule(node);
+        }
+        net
+    }
+
+    fn swim(&mut self, node: usize) -> Swim {
+        let mut settings = Settings::new(id(node), address(node), self.rng.next_u64());
+        settings.body_bytes_max = DATAGRAM_BYTES_MAX;
+        (self.make)(&mut settings);
+        Swim::new(settings, self.now)
+    }
+
+    /// Has every node know every other one, as if they had been together for long.
+    pub fn introduce(&mut self) {
+        let first = self.nodes.len();
+        for node in 1..first {
+            self.input(node, Input::Join(address(0)));
+        }
+        let is_together = |net: &Self| {
+            net.nodes.iter().all(|node| {
+                node.swim.members().filter(|member| member.state == State::Alive).count() == first - 1
+            })
+        };
+        while !is_together(self) {
+            assert!(self.now < Duration::from_secs(600), "they do not come together");
+            self.run(Duration::from_millis(500));
+        }
+        // Let what is on its way come to an end.
+        self.run(Duration::from_secs(20));
+        self.forget();
+    }
+
+    /// Begins to count anew.
+    pub fn forget(&mut self) {
+        self.told.clear();
+        (self.bytes, self.datagrams) = (0, 0);
+    }
+
+    pub fn kill(&mut self, node: usize) {
+        self.nodes[node].is_up = false;
+    }
+
+    /// Starts a node that has forgotten everything.
+    pub fn restart(&mut self, node: usize) {
+        let swim = self.swim(node);
+        let old = &mut self.nodes[node];
+        (old.swim, old.is_up, old.wake) = (swim, true, Duration::MAX);
+        self.schedule(node);
+    }
+
+    pub fn pause(&mut self, node: usize) {
+        self.nodes[node].is_paused = true;
+    }
+
+    pub fn resume(&mut self, node: usize) {
+        self.nodes[node].is_paused = false;
+        for what in std::mem::take(&mut self.nodes[node].held) {
+            self.push(self.now, node, what);
+        }
+        self.nodes[node].wake = Duration::MAX;
+        self.schedule(node);
+    }
+
+    /// Lets time pass.
+    pub fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        while let Some(Reverse((due, _, _))) = self.queue.peek()
+            && *due <= end
+        {
+            let Reverse((due, key, node)) = self.queue.pop().expect("it was just seen");
+            self.now = due;
+            let what = self.whats.remove(&key).expect("each is there once");
+            self.happen(node, what);
+        }
+        self.now = end;
+    }
+
+    /// Tells a node something.
+    pub fn input(&mut self, node: usize, input: Input<'_>) {
+        let outputs = self.nodes[node].swim.handle(self.now, input);
+        for output in outputs {
+            self.carry(node, output);
+        }
+        self.schedule(node);
+    }
+
+    fn happen(&mut self, node: usize, what: What) {
+        if !self.nodes[node].is_up {
+            if let What::Request(asker, request, _) = what {
+                self.later(asker, What::NoAnswer(request));
+            }
+            return;
+        }
+        if self.nodes[node].is_paused {
+            if !matches!(what, What::Wake) {
+                self.nodes[node].held.push(what);
+            }
+            return;
+        }
+        match what {
+            What::Wake => {
+                self.nodes[node].wake = Duration::MAX;
+                self.input(node, Input::Time);
+            }
+            What::Datagram(from, body) => self.input(node, Input::Datagram { from, body: &body }),
+            What::Request(asker, request, body) => {
+                self.counter += 1;
+                let stream = self.counter;
+                self.streams.insert(stream, (asker, request));
+                self.input(node, Input::Request { stream, body: &body });
+                if self.streams.remove(&stream).is_some() {
+                    self.later(asker, What::NoAnswer(request));
+                }
+            }
+            What::Answer(request, body) => self.input(node, Input::Answer { request, body: &body }),
+            What::NoAnswer(request) => self.input(node, Input::NoAnswer { request }),
+        }
+    }
+
+    fn carry(&mut self, from: usize, output: Output) {
+        match output {
+            Output::Event(event) => self.told.push((self.now, from, event)),
+            Output::Datagram { to, body } => {
+                assert!(body.len() <= DATAGRAM_BYTES_MAX, "a datagram of {} bytes", body.len());
+                self.bytes += body.len() as u64;
+                self.datagrams += 1;
+                let to = node_at(to);
+                if self.keeps_seen {
+                    self.seen.push((to, address(from), body.clone()));
+                }
+                if !self.reaches(from, to) || self.chance(self.links.loss) {
+                    return;
+                }
+                if self.chance(self.links.doubled) {
+                    self.later(to, What::Datagram(address(from), body.clone()));
+                }
+                self.later(to, What::Datagram(address(from), body));
+            }
+            Output::Request { request, to, body } => {
+                self.bytes += body.len() as u64;
+                let to = node_at(to);
+                let is_open = to < self.nodes.len() && self.reaches(from, to) && self.reaches(to, from);
+                if is_open {
+                    self.later(to, What::Request(from, request, body));
+                } else {
+                    self.later(from, What::NoAnswer(request));
+                }
+            }
+            Output::Answer { stream, body } => {
+                self.bytes += body.len() as u64;
+                let (asker, request) = self.streams.remove(&stream).expect("it was asked");
+                self.later(asker, What::Answer(request, body));
+            }
+        }
+    }
+
+    fn reaches(&self, from: usize, to: usize) -> bool {
+        self.nodes[from].side == self.nodes[to].side && !self.cut.contains(&(from, to))
+    }
+
+    fn chance(&mut self, share: f64) -> bool {
+        share > 0.0 && (self.rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64 <= share
+    }
+
+    fn later(&mut self, to: usize, what: What) {
+        let (least, most) = self.links.delay;
+        let spread = self.rng.below((most - least).as_nanos() as u64 + 1);
+        let due = self.now + least + Duration::from_nanos(spread) + self.nodes[to].lag;
+        self.push(due, to, what);
+    }
+
+    fn push(&mut self, due: Duration, node: usize, what: What) {
+        self.counter += 1;
+        self.whats.insert(self.counter, what);
+        self.queue.push(Reverse((due, self.counter, node)));
+    }
+
+    fn schedule(&mut self, node: usize) {
+        let due = self.nodes[node].swim.deadline().max(self.now) + self.nodes[node].lag;
+        if due < self.nodes[node].wake {
+            self.nodes[node].wake = due;
+            self.push(due, node, What::Wake);
+        }
+    }
+
+    // What can be seen.
+
+    /// The state of a node in the eyes of another one.
+    pub fn sees(&self, node: usize, other: usize) -> Option<State> {
+        self.nodes[node].swim.member(id(other).as_str()).map(|member| member.state)
+    }
+
+    /// Whether every node that is up sees exactly the nodes that are up as alive.
+    pub fn agrees(&self) -> bool {
+        let up: Vec<usize> = (0..self.nodes.len()).filter(|node| self.nodes[*node].is_up).collect();
+        up.iter().all(|node| {
+            (0..self.nodes.len())
+                .filter(|other| other != node)
+                .all(|other| (self.sees(*node, other) == Some(State::Alive)) == self.nodes[other].is_up)
+        })
+    }
+
+    /// Lets time pass until all is as it should be, and tells how long that took.
+    pub fn until(&mut self, most: Duration, is_so: impl Fn(&Self) -> bool) -> Duration {
+        let begin = self.now;
+        while !is_so(self) {
+            assert!(self.now - begin < most, "not within {most:?}");
+            self.run(Duration::from_millis(50));
+        }
+        self.now - begin
+    }
+
+    /// When each node told that another one had died, for those who told it.
+    pub fn deaths(&self, of: usize) -> Vec<(Duration, usize)> {
+        let died = |(at, node, event): &(Duration, usize, Event)| match event {
+            Event::Died(member) if index(&member.id) == of => Some((*at, *node)),
+            _ => None,
+        };
+        self.told.iter().filter_map(died).collect()
+    }
+
+    /// How often a node that was up was called dead.
+    pub fn false_deaths(&self) -> usize {
+        let is_false = |(_, _, event): &&(Duration, usize, Event)| match event {
+            Event::Died(member) => self.nodes[index(&member.id)].is_up,
+            _ => false,
+        };
+        self.told.iter().filter(is_false).count()
+    }
+}
