@@ -314,7 +314,7 @@ impl Shared {
                     if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
                         self.requests.try_send(Request { request, to, body })
                     {
-                        node.swim.handle(self.now(), Input::NoAnswer { request });
+                        node.swim.handle(self.now(), Input::NoAnswer { request, is_refused: false });
                     }
                 }
                 Output::Answer { stream, body } => drop(node.answers.insert(stream, body)),
@@ -445,9 +445,12 @@ impl Shared {
                 Ok(Ok(body)) => self.handle(Input::Answer { request, body: &body }),
                 Ok(Err(error)) => {
                     self.refuse(error, to);
-                    self.handle(Input::NoAnswer { request });
+                    self.handle(Input::NoAnswer { request, is_refused: false });
                 }
-                Err(_) => self.handle(Input::NoAnswer { request }),
+                Err(error) => {
+                    let is_refused = error.kind() == io::ErrorKind::ConnectionRefused;
+                    self.handle(Input::NoAnswer { request, is_refused });
+                }
             }
         }
     }

@@ -47,7 +47,8 @@ enum What {
     /// From whom, and the request's number there.
     Request(usize, u64, Vec<u8>),
     Answer(u64, Vec<u8>),
-    NoAnswer(u64),
+    /// The request's number, and whether nobody listens there.
+    NoAnswer(u64, bool),
 }
 
 pub struct Net {
@@ -219,7 +220,7 @@ impl Net {
     fn happen(&mut self, node: usize, what: What) {
         if !self.nodes[node].is_up {
             if let What::Request(asker, request, _) = what {
-                self.later(asker, What::NoAnswer(request));
+                self.later(asker, What::NoAnswer(request, true));
             }
             return;
         }
@@ -241,11 +242,13 @@ impl Net {
                 self.streams.insert(stream, (asker, request));
                 self.input(node, Input::Request { stream, body: &body });
                 if self.streams.remove(&stream).is_some() {
-                    self.later(asker, What::NoAnswer(request));
+                    self.later(asker, What::NoAnswer(request, false));
                 }
             }
             What::Answer(request, body) => self.input(node, Input::Answer { request, body: &body }),
-            What::NoAnswer(request) => self.input(node, Input::NoAnswer { request }),
+            What::NoAnswer(request, is_refused) => {
+                self.input(node, Input::NoAnswer { request, is_refused });
+            }
         }
     }
 
@@ -275,7 +278,7 @@ impl Net {
                 if is_open {
                     self.later(to, What::Request(from, request, body));
                 } else {
-                    self.later(from, What::NoAnswer(request));
+                    self.later(from, What::NoAnswer(request, false));
                 }
             }
             Output::Answer { stream, body } => {

@@ -110,6 +110,8 @@ pub enum Input<'i> {
     NoAnswer {
         /// The request's.
         request: u64,
+        /// Whether the other machine has said that nobody listens there.
+        is_refused: bool,
     },
     /// Somebody wants this node to exchange states with another one, by which it joins.
     Join(SocketAddr),
@@ -193,6 +195,8 @@ struct Probe {
     asked: usize,
     /// Who was asked to ask, and has had no answer either.
     nacks: Vec<NodeId>,
+    /// Whether the other machine has said that nobody listens there.
+    is_refused: bool,
 }
 
 /// A question for somebody else.
@@ -212,6 +216,7 @@ enum Purpose {
 enum Timer {
     Probe,
     ProbeLate(u32),
+    ProbeRefused(u32),
     RelayLate(u32),
     Gossip,
     Exchange,
@@ -269,7 +274,13 @@ impl Swim {
             Input::Datagram { from, body } => self.hear(from, body),
             Input::Request { stream, body } => self.be_asked(stream, body),
             Input::Answer { request, body } => self.be_answered(request, body),
-            Input::NoAnswer { request } => drop(self.requests.remove(&request)),
+            Input::NoAnswer { request, is_refused } => match self.requests.remove(&request) {
+                // Those who were asked to ask get half of the usual time.
+                Some(Purpose::Ping(number)) if is_refused => {
+                    self.after(self.settings.probe_timeout / 2, Timer::ProbeRefused(number));
+                }
+                _ => {}
+            },
             Input::Join(address) => self.exchange_with(address),
             Input::Leave => self.leave(),
             Input::Metadata(metadata) => {
@@ -333,6 +344,12 @@ impl Swim {
                 self.after(self.awareness.stretched(self.settings.probe_interval), Timer::Probe);
             }
             Timer::ProbeLate(number) => self.ask_others(number),
+            Timer::ProbeRefused(number) => {
+                if let Some(probe) = self.probe.as_mut().filter(|probe| probe.number == number) {
+                    probe.is_refused = true;
+                    self.end_probe();
+                }
+            }
             Timer::RelayLate(number) => {
                 if let Some(relay) = self.relays.remove(&number) {
                     let (number, from) = (relay.number, self.settings.id.clone());
@@ -386,8 +403,15 @@ impl Swim {
             body.extend(encode(&Update::Suspect { id: target.clone(), incarnation, from }));
         }
         self.send_with_updates(address, body);
-        self.probe =
-            Some(Probe { number, target, incarnation, is_answered: false, asked: 0, nacks: Vec::new() });
+        self.probe = Some(Probe {
+            number,
+            target,
+            incarnation,
+            is_answered: false,
+            asked: 0,
+            nacks: Vec::new(),
+            is_refused: false,
+        });
         self.after(self.awareness.stretched(self.settings.probe_timeout), Timer::ProbeLate(number));
     }
 
@@ -433,6 +457,10 @@ impl Swim {
 
     fn end_probe(&mut self) {
         let Some(probe) = self.probe.take().filter(|probe| !probe.is_answered) else { return };
+        if probe.is_refused {
+            // A machine that answers for a process that is gone leaves nothing to confirm.
+            return self.suspect_by(probe.target, probe.incarnation, self.settings.id.clone(), 0);
+        }
         // Who was asked and does not even say no may not have got the question: then this node is the slow one.
         let delta = if probe.asked > 0 { probe.asked.saturating_sub(probe.nacks.len()) } else { 1 };
         self.awareness.add(delta as i32);
@@ -700,10 +728,15 @@ impl Swim {
     }
 
     fn suspect(&mut self, id: NodeId, incarnation: u64, from: NodeId) {
+        self.suspect_by(id, incarnation, from, self.confirmations_wanted());
+    }
+
+    /// `wanted` others must find the same until the suspect has only the least time.
+    fn suspect_by(&mut self, id: NodeId, incarnation: u64, from: NodeId, wanted: u32) {
         if id == self.settings.id {
             return self.refute(incarnation);
         }
-        let (wanted, least) = (self.confirmations_wanted(), self.suspicion_least());
+        let least = self.suspicion_least();
         let most = least * self.settings.suspicion_max_mult;
         let Some(known) = self.members.get_mut(&id) else { return };
         if incarnation < known.member.incarnation || !known.member.state.is_present() {
