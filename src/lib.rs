@@ -40,6 +40,9 @@ mod pages {
     struct Readme;
     #[doc = include_str!("../docs/ARCHITECTURE.md")]
     struct Architecture;
+    #[cfg(feature = "cluster")]
+    #[doc = include_str!("../docs/CLUSTER.md")]
+    struct Cluster;
     #[doc = include_str!("../docs/BENCHMARKS.md")]
     struct Benchmarks;
     #[doc = include_str!("../docs/PERFORMANCE.md")]

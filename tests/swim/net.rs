@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use badbatch::base::rng::Rng;
-use badbatch::cluster::swim::{Event, Input, NodeId, Output, Settings, State, Swim};
+use badbatch::cluster::swim::{Event, Input, Metadata, NodeId, Output, Record, Settings, State, Swim};
 
 /// What links do.
 #[derive(Clone, Debug)]
@@ -145,20 +145,16 @@ impl Net {
 
     /// Has every node know every other one, as if they had been together for long.
     pub fn introduce(&mut self) {
-        let first = self.nodes.len();
-        for node in 1..first {
-            self.input(node, Input::Join(address(0)));
-        }
-        let is_together = |net: &Self| {
-            net.nodes.iter().all(|node| {
-                node.swim.members().filter(|member| member.state == State::Alive).count() == first - 1
-            })
+        let record = |node: usize| Record {
+            id: self.nodes[node].swim.id().clone(),
+            address: address(node),
+            incarnation: 0,
+            state: State::Alive,
+            metadata: Metadata::default(),
         };
-        while !is_together(self) {
-            assert!(self.now < Duration::from_secs(600), "they do not come together");
-            self.run(Duration::from_millis(500));
-        }
-        // Let what is on its way come to an end.
+        let all: Vec<Record> = (0..self.nodes.len()).map(record).collect();
+        self.nodes.iter_mut().for_each(|node| node.swim.remember(all.iter().cloned()));
+        // So that they are amid their rounds.
         self.run(Duration::from_secs(20));
         self.forget();
     }

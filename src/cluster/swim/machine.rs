@@ -182,7 +182,7 @@ pub struct Swim {
 #[derive(Debug)]
 struct Known {
     member: Member,
-    suspicion: Option<Suspicion>,
+    suspicion: Option<Box<Suspicion>>,
 }
 
 /// A question of this node's.
@@ -258,6 +258,15 @@ impl Swim {
             swim.after(Duration::from_nanos(nanos), timer);
         }
         swim
+    }
+
+    /// Takes up members that are known from before, as from a former run, and tells nobody. What is known already stays.
+    pub fn remember(&mut self, records: impl IntoIterator<Item = Record>) {
+        for Record { id, address, incarnation, state, metadata } in records {
+            if id != self.settings.id && !self.members.contains_key(&id) {
+                self.insert(id, incarnation, address, metadata, state);
+            }
+        }
     }
 
     /// Does what is due by `now`, then what `input` asks for, and returns what goes out.
@@ -746,7 +755,7 @@ impl Swim {
         let is_first = known.suspicion.is_none();
         let suspicion = known
             .suspicion
-            .get_or_insert_with(|| Suspicion::new(self.now, from.clone(), wanted, least, most));
+            .get_or_insert_with(|| Box::new(Suspicion::new(self.now, from.clone(), wanted, least, most)));
         if !is_first && !suspicion.confirm(&from) {
             return;
         }
