@@ -1,6 +1,6 @@
 //! Nodes with real sockets, on loopback.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
@@ -68,10 +68,18 @@ fn ten_nodes_find_each_other_miss_one_and_say_goodbye() {
     until_all_see(&nodes, State::Left, 1);
     until_all_see(&nodes, State::Alive, 7);
     let events: Vec<Event> = std::iter::from_fn(|| nodes[0].event(Duration::ZERO)).collect();
-    let joined = events.iter().filter(|event| matches!(event, Event::Joined(_))).count();
-    assert_eq!(joined, 9, "{events:?}");
-    assert!(events.iter().any(|event| matches!(event, Event::Died(_))), "{events:?}");
-    assert!(matches!(events.last(), Some(Event::Left(_))), "{events:?}");
+    // On a machine that is busy, one that lives may be missed for a moment, and come back.
+    let joined: BTreeSet<&NodeId> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Joined(member) => Some(&member.id),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(joined.len(), 9, "{events:?}");
+    let is_told = |wanted: fn(&Event) -> bool| events.iter().any(wanted);
+    assert!(is_told(|event| matches!(event, Event::Died(_))), "{events:?}");
+    assert!(is_told(|event| matches!(event, Event::Left(_))), "{events:?}");
     assert_eq!(nodes[0].lost_events(), 0);
 }
 

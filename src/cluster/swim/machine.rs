@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::awareness::Awareness;
 use super::broadcast::Broadcasts;
 use super::member::{Event, Member, Metadata, NodeId, State};
-use super::message::{Exchange, Message, Record, Update, decode, decode_exchange, encode};
+use super::message::{Exchange, Message, Record, Update, decode, decode_exchange, digest, encode};
 use super::suspicion::Suspicion;
 use crate::base::rng::Rng;
 
@@ -209,6 +209,7 @@ struct Relay {
 #[derive(Debug)]
 enum Purpose {
     State,
+    Digest(SocketAddr),
     Ping(u32),
 }
 
@@ -568,8 +569,9 @@ impl Swim {
         let present = self.pick(1, |member| member.state.is_present());
         // Who was on the other side of a partition may be there again.
         let gone = self.pick(1, |member| member.state == State::Dead);
+        let digest = self.digest();
         for address in present.into_iter().chain(gone) {
-            self.exchange_with(address);
+            self.request(address, &Exchange::Digest(digest), Purpose::Digest(address));
         }
     }
 
@@ -578,6 +580,14 @@ impl Swim {
         const MANY: usize = 32;
         let factor = (self.present / MANY).max(1).ilog2() + 1;
         self.settings.push_pull_interval * factor
+    }
+
+    /// A sum over everything that is known, this node included.
+    fn digest(&self) -> u64 {
+        let own = if self.is_leaving { State::Left } else { State::Alive };
+        self.members().fold(digest(&self.settings.id, self.incarnation, own), |sum, member| {
+            sum.wrapping_add(digest(&member.id, member.incarnation, member.state))
+        })
     }
 
     fn exchange_with(&mut self, address: SocketAddr) {
@@ -598,6 +608,9 @@ impl Swim {
                 records.into_iter().for_each(|record| self.merge(record));
                 self.state()
             }
+            // Mostly there is nothing new.
+            Ok(Exchange::Digest(digest)) if digest == self.digest() => Exchange::Same,
+            Ok(Exchange::Digest(_)) => self.state(),
             Ok(Exchange::Ping { number, to }) if to == self.settings.id => Exchange::Ack { number },
             _ => return,
         };
@@ -608,6 +621,14 @@ impl Swim {
         match (self.requests.remove(&request), decode_exchange(body)) {
             (Some(Purpose::State), Ok(Exchange::State(records))) => {
                 records.into_iter().for_each(|record| self.merge(record));
+            }
+            (Some(Purpose::Digest(address)), Ok(Exchange::State(records))) => {
+                let theirs = records.iter().fold(0, |sum: u64, record| sum.wrapping_add(record.digest()));
+                records.into_iter().for_each(|record| self.merge(record));
+                if self.digest() != theirs {
+                    // There is something that they do not know.
+                    self.exchange_with(address);
+                }
             }
             (Some(Purpose::Ping(asked)), Ok(Exchange::Ack { number })) if asked == number => {
                 self.answered(number);

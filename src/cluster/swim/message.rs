@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::member::{Metadata, NodeId, State};
+use crate::base::rng::Rng;
 
 /// What a datagram asks or answers. Variants have short names on the wire, where every byte counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,12 +123,40 @@ pub struct Record {
     pub metadata: Metadata,
 }
 
+impl Record {
+    /// What stands for it in a digest. A suspect counts as one that is alive, since that is soon decided.
+    pub fn digest(&self) -> u64 {
+        digest(&self.id, self.incarnation, self.state)
+    }
+}
+
+/// What stands for a record in a digest: sums of them do not depend on their order.
+pub fn digest(id: &NodeId, incarnation: u64, state: State) -> u64 {
+    // FNV-1a over the name, then mixed with the rest.
+    let name = id.as_str().bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let state = match state {
+        State::Alive | State::Suspect => 0,
+        State::Dead => 1,
+        State::Left => 2,
+    };
+    let mixed = Rng::new(name ^ Rng::new(incarnation).next_u64()).next_u64();
+    Rng::new(mixed ^ state).next_u64()
+}
+
 /// What goes over a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exchange {
     /// Everything that a node knows; the answer is the same of the other.
     #[serde(rename = "s")]
     State(Vec<Record>),
+    /// A sum of everything that a node knows; the answer is [`Exchange::Same`], or the other's [`Exchange::State`].
+    #[serde(rename = "d")]
+    Digest(u64),
+    /// I know the same.
+    #[serde(rename = "e")]
+    Same,
     /// As [`Message::Ping`], where datagrams may be lost; the answer is [`Exchange::Ack`].
     #[serde(rename = "p")]
     Ping {
