@@ -304,6 +304,7 @@ impl Shared {
 
     fn handle_in(&self, node: &mut Node, input: Input<'_>) {
         let before = node.swim.deadline();
+        let mut refused = Vec::new();
         for output in node.swim.handle(self.now(), input) {
             match output {
                 Output::Datagram { to, body } => {
@@ -314,7 +315,7 @@ impl Shared {
                     if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
                         self.requests.try_send(Request { request, to, body })
                     {
-                        node.swim.handle(self.now(), Input::NoAnswer { request, is_refused: false });
+                        refused.push(request);
                     }
                 }
                 Output::Answer { stream, body } => drop(node.answers.insert(stream, body)),
@@ -325,6 +326,9 @@ impl Shared {
                     }
                 }
             }
+        }
+        for request in refused {
+            self.handle_in(node, Input::NoAnswer { request, is_refused: false });
         }
         if node.swim.deadline() < before || node.swim.has_left() {
             self.changed.notify_all();

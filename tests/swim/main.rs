@@ -212,6 +212,24 @@ fn strangers_that_are_made_up_have_a_limit() {
 }
 
 #[test]
+fn an_incarnation_that_leaves_no_room_to_refute_is_not_believed() {
+    let mut net = Net::new(3, 17);
+    net.introduce();
+    for incarnation in [u64::MAX, 1 << 62] {
+        let updates = [
+            Update::Suspect { id: id(0), incarnation, from: id(1) },
+            Update::Dead { id: id(2), incarnation },
+        ];
+        let body =
+            updates.iter().fold(encode(&None::<Message>), |body, update| [body, encode(update)].concat());
+        net.input(0, Input::Datagram { from: address(1), body: &body });
+    }
+    net.run(secs(5));
+    assert!(net.agrees() && net.told.is_empty(), "{:?}", net.told);
+    assert_eq!(net.nodes[0].swim.incarnation(), 0);
+}
+
+#[test]
 fn the_dead_are_forgotten_in_the_end() {
     let mut net = Net::with(3, 15, |settings| settings.reclaim = secs(60));
     net.introduce();

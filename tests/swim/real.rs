@@ -122,7 +122,7 @@ fn who_has_no_key_or_another_one_or_another_name_stays_outside() {
 }
 
 #[test]
-fn keys_change_while_nodes_run() {
+fn nodes_that_close_with_different_keys_of_one_ring_hear_each_other() {
     let keys = |bytes: &[u8]| Keyring::new(bytes.iter().map(|byte| [*byte; 32]));
     let old = start({
         let mut config = config(0, &[]);

@@ -151,6 +151,8 @@ pub enum Output {
     Event(Event),
 }
 
+/// No node has spoken for itself so often; who says so lies, and leaves no room to refute.
+const INCARNATION_MAX: u64 = 1 << 62;
 /// The longest message, with two names and an address.
 const MESSAGE_BYTES_MAX: usize = 192;
 
@@ -657,28 +659,30 @@ impl Swim {
 
     fn merge(&mut self, record: Record) {
         let Record { id, address, incarnation, state, metadata } = record;
+        if incarnation >= INCARNATION_MAX {
+            return;
+        }
         match state {
             State::Alive => self.alive(id, incarnation, address, metadata),
-            State::Left if id == self.settings.id || self.members.contains_key(&id) => {
-                self.left(id, incarnation)
-            }
-            // One that is dead elsewhere may live: it gets the time to say so.
-            State::Suspect | State::Dead if id == self.settings.id || self.members.contains_key(&id) => {
-                self.alive(id.clone(), incarnation, address, metadata);
-                self.suspect(id, incarnation, self.settings.id.clone());
-            }
-            State::Suspect => {
-                self.alive(id.clone(), incarnation, address, metadata);
-                self.suspect(id, incarnation, self.settings.id.clone());
-            }
             // Known only so that old news does not bring it back.
-            State::Dead | State::Left => self.insert(id, incarnation, address, metadata, state),
+            State::Dead | State::Left if id != self.settings.id && !self.members.contains_key(&id) => {
+                self.insert(id, incarnation, address, metadata, state);
+            }
+            State::Left => self.left(id, incarnation),
+            // One that is dead elsewhere may live: it gets the time to say so.
+            State::Suspect | State::Dead => {
+                self.alive(id.clone(), incarnation, address, metadata);
+                self.suspect(id, incarnation, self.settings.id.clone());
+            }
         }
     }
 
     // The rules.
 
     fn learn(&mut self, update: Update) {
+        if update.incarnation() >= INCARNATION_MAX {
+            return;
+        }
         match update {
             Update::Alive { id, incarnation, address, metadata } => {
                 self.alive(id, incarnation, address, metadata);

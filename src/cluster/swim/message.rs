@@ -106,6 +106,16 @@ impl Update {
             | Self::Left { id, .. } => id,
         }
     }
+
+    /// At which incarnation.
+    pub fn incarnation(&self) -> u64 {
+        match self {
+            Self::Alive { incarnation, .. }
+            | Self::Suspect { incarnation, .. }
+            | Self::Dead { incarnation, .. }
+            | Self::Left { incarnation, .. } => *incarnation,
+        }
+    }
 }
 
 /// A member in a full state.
