@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use badbatch::base::rng::Rng;
 use badbatch::cluster::swim::{
-    Event, Input, Message, Metadata, NodeId, State, Update, decode, decode_exchange, encode,
+    Event, Input, Message, Metadata, NodeId, Settings, State, Swim, Update, decode, decode_exchange, encode,
 };
 use net::{Net, address, id};
 use quickcheck::quickcheck;
@@ -227,6 +227,40 @@ fn an_incarnation_that_leaves_no_room_to_refute_is_not_believed() {
     net.run(secs(5));
     assert!(net.agrees() && net.told.is_empty(), "{:?}", net.told);
     assert_eq!(net.nodes[0].swim.incarnation(), 0);
+}
+
+#[test]
+fn what_is_newer_and_what_is_worse_wins() {
+    let alive = |incarnation| Update::Alive {
+        id: id(1),
+        incarnation,
+        address: address(1),
+        metadata: Metadata::default(),
+    };
+    let suspect = |incarnation| Update::Suspect { id: id(1), incarnation, from: id(2) };
+    let dead = |incarnation| Update::Dead { id: id(1), incarnation };
+    let left = |incarnation| Update::Left { id: id(1), incarnation };
+    // What was heard, one after the other, and what is known then.
+    let rows = [
+        (vec![alive(2), suspect(2)], State::Suspect, 2),
+        (vec![alive(2), suspect(2), alive(2)], State::Suspect, 2),
+        (vec![alive(2), suspect(2), alive(3)], State::Alive, 3),
+        (vec![alive(2), suspect(1)], State::Alive, 2),
+        (vec![alive(2), dead(2), alive(2), suspect(2)], State::Dead, 2),
+        (vec![alive(2), dead(1)], State::Alive, 2),
+        (vec![alive(2), dead(2), alive(3)], State::Alive, 3),
+        (vec![alive(2), left(2), alive(2), dead(2)], State::Left, 2),
+        (vec![alive(2), left(2), alive(3)], State::Alive, 3),
+    ];
+    for (heard, state, incarnation) in rows {
+        let mut swim = Swim::new(Settings::new(id(0), address(0), 1), Duration::ZERO);
+        for update in &heard {
+            let body = [encode(&None::<Message>), encode(update)].concat();
+            swim.handle(Duration::ZERO, Input::Datagram { from: address(2), body: &body });
+        }
+        let known = swim.member(id(1).as_str()).map(|member| (member.state, member.incarnation));
+        assert_eq!(known, Some((state, incarnation)), "{heard:?}");
+    }
 }
 
 #[test]
