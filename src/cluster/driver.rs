@@ -11,77 +11,17 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, RwLock};
 use thiserror::Error;
 
-use super::swim::{Event, Input, Member, Metadata, NodeId, Output, Settings, Swim};
-use super::wire::{ENVELOPE_BYTES, Envelope, Keyring, WireError};
+use super::config::{ClusterConfig, ClusterError, check, check_metadata};
+use super::conversation::{Conversation, Conversations, Hello};
+use super::swim::{
+    Exchange, Input, Member, Metadata, NodeId, Output, Settings, Swim, decode_exchange, encode,
+};
+use super::watch::{Watch, Watchers};
+use super::wire::{ENVELOPE_BYTES, Envelope, KeyError, Keyring, WireError};
 
-/// What a node is told.
-#[derive(Clone, Debug)]
-pub struct ClusterConfig {
-    /// The cluster's name. Nodes of another one are not heard.
-    pub name: String,
-    /// The node's name, unique in the cluster.
-    pub id: NodeId,
-    /// Where it listens; port 0 for any.
-    pub bind: SocketAddr,
-    /// Where others reach it, if that is elsewhere.
-    pub advertise: Option<SocketAddr>,
-    /// Nodes by which it joins. They are asked until one has answered.
-    pub seeds: Vec<SocketAddr>,
-    /// What it says of itself; at most 512 bytes.
-    pub metadata: Metadata,
-    /// The keys, if nothing is to go in clear.
-    pub keyring: Keyring,
-    /// Whether bodies are compressed that shrink.
-    pub compresses: bool,
-    /// The longest datagram, at least 512 bytes.
-    pub packet_bytes_max: usize,
-    /// Times and counts of the protocol. Name, address, metadata, seed and length are those from here.
-    pub swim: fn(&mut Settings),
-}
-
-impl ClusterConfig {
-    /// A node of this name on loopback, in a cluster called `badbatch`, with the defaults.
-    pub fn new(id: NodeId) -> Self {
-        Self {
-            name: "badbatch".to_owned(),
-            id,
-            bind: (Ipv4Addr::LOCALHOST, 0).into(),
-            advertise: None,
-            seeds: Vec::new(),
-            metadata: Metadata::default(),
-            keyring: Keyring::none(),
-            compresses: true,
-            packet_bytes_max: 1400,
-            swim: |_| {},
-        }
-    }
-}
-
-/// Why a node cannot start. Nothing runs then.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ClusterError {
-    /// A value that cannot be, and what would.
-    #[error("{0}")]
-    Config(String),
-    /// The operating system's refusal.
-    #[error("cannot listen at {address}: {source}")]
-    Listen {
-        /// Where.
-        address: SocketAddr,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The operating system's refusal.
-    #[error("cannot start a thread: {0}")]
-    Thread(#[source] io::Error),
-}
-
-const PACKET_BYTES_MIN: usize = 512;
-const METADATA_BYTES_MAX: usize = 512;
 /// A full state of several ten thousand members.
 const STREAM_BYTES_MAX: usize = 16 << 20;
 /// For a stream, from the connection to the answer.
@@ -91,8 +31,6 @@ const REQUESTS_MAX: usize = 64;
 const REQUESTERS: usize = 2;
 /// Streams that are answered at the same time; more wait in the kernel's queue.
 const ANSWERERS: usize = 2;
-/// Events that wait for somebody who reads; more are lost, and counted.
-const EVENTS_MAX: usize = 1024;
 /// Between two requests to seeds that have not answered.
 const SEED_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -100,13 +38,44 @@ const SEED_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Cluster {
     shared: Arc<Shared>,
-    events: Mutex<Receiver<Event>>,
     threads: Vec<JoinHandle<()>>,
+}
+
+/// Why a node has not joined another one.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// Nobody listens there, or it cannot be reached.
+    #[error("{address} cannot be reached: {source}")]
+    Unreachable {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// What listens there does not talk to this node.
+    #[error(
+        "{0} does not talk to this node; it may have another key or another cluster's name, which its log tells"
+    )]
+    Silent(SocketAddr),
+    /// What it says is not for this node.
+    #[error("the answer of {address} is refused: {source}")]
+    Refused {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: WireError,
+    },
+    /// This node has too much to ask for, or ends.
+    #[error("this node is busy, or about to end")]
+    Busy,
 }
 
 #[derive(Debug)]
 struct Shared {
-    envelope: Envelope,
+    id: NodeId,
+    envelope: Arc<RwLock<Envelope>>,
+    conversations: Arc<Conversations>,
     packet_bytes_max: usize,
     address: SocketAddr,
     seeds: Vec<SocketAddr>,
@@ -117,7 +86,6 @@ struct Shared {
     /// Rung when the machine's deadline may be earlier than it was, and at the end.
     changed: Condvar,
     requests: SyncSender<Request>,
-    events: SyncSender<Event>,
 }
 
 #[derive(Debug)]
@@ -125,10 +93,12 @@ struct Node {
     swim: Swim,
     is_over: bool,
     seeded: Duration,
+    /// Until when the thread that keeps the time sleeps.
+    due: Duration,
     /// Answers by their streams, on their way from the machine to the thread that has the stream.
     answers: BTreeMap<u64, Vec<u8>>,
     streams: u64,
-    lost_events: u64,
+    watchers: Watchers,
     refusals: BTreeMap<&'static str, u64>,
 }
 
@@ -137,7 +107,11 @@ struct Request {
     request: u64,
     to: SocketAddr,
     body: Vec<u8>,
+    /// Who waits for what comes of it.
+    told: Option<Told>,
 }
+
+type Told = SyncSender<Result<(), JoinError>>;
 
 impl Cluster {
     /// Starts a node, which joins by itself.
@@ -154,23 +128,30 @@ impl Cluster {
         let mut seed = [0; 8];
         getrandom::fill(&mut seed)
             .map_err(|error| ClusterError::Config(format!("no randomness: {error}")))?;
-        let mut settings = Settings::new(config.id, address, u64::from_le_bytes(seed));
-        (config.swim)(&mut settings);
-        settings.metadata = config.metadata;
-        settings.body_bytes_max = config.packet_bytes_max - ENVELOPE_BYTES;
+        let settings = Settings {
+            address,
+            seed: u64::from_le_bytes(seed),
+            body_bytes_max: config.packet_bytes_max - ENVELOPE_BYTES,
+            ..config.swim
+        };
+        let id = settings.id.clone();
         let (requests, wanted) = sync_channel(REQUESTS_MAX);
-        let (events, told) = sync_channel(EVENTS_MAX);
         let node = Node {
             swim: Swim::new(settings, Duration::ZERO),
             is_over: false,
             seeded: Duration::ZERO,
+            due: Duration::ZERO,
             answers: BTreeMap::new(),
             streams: 0,
-            lost_events: 0,
+            watchers: Watchers::default(),
             refusals: BTreeMap::new(),
         };
+        let envelope = Envelope::new(&config.name, config.keyring, config.compresses);
+        let envelope = Arc::new(RwLock::new(envelope));
         let shared = Arc::new(Shared {
-            envelope: Envelope::new(&config.name, config.keyring, config.compresses),
+            conversations: Conversations::new(id.clone(), Arc::clone(&envelope)),
+            id,
+            envelope,
             packet_bytes_max: config.packet_bytes_max,
             address: local,
             seeds: config.seeds.into_iter().filter(|seed| *seed != address).collect(),
@@ -180,9 +161,8 @@ impl Cluster {
             node: Mutex::new(node),
             changed: Condvar::new(),
             requests,
-            events,
         });
-        let mut cluster = Self { shared, events: Mutex::new(told), threads: Vec::new() };
+        let mut cluster = Self { shared, threads: Vec::new() };
         let wanted = Arc::new(Mutex::new(wanted));
         cluster.spawn("swim-time", Shared::keep_time)?;
         cluster.spawn("swim-datagrams", Shared::hear)?;
@@ -204,6 +184,11 @@ impl Cluster {
         Ok(())
     }
 
+    /// This node's name.
+    pub fn id(&self) -> &NodeId {
+        &self.shared.id
+    }
+
     /// Where this node listens.
     pub fn address(&self) -> SocketAddr {
         self.shared.address
@@ -212,6 +197,11 @@ impl Cluster {
     /// Every other node that is known, also those that are dead or have left.
     pub fn members(&self) -> Vec<Member> {
         self.shared.node.lock().swim.members().cloned().collect()
+    }
+
+    /// What is known of another node.
+    pub fn member(&self, id: &NodeId) -> Option<Member> {
+        self.shared.node.lock().swim.member(id.as_str()).cloned()
     }
 
     /// This node's own health, 0 for well, up to 8.
@@ -224,22 +214,76 @@ impl Cluster {
         self.shared.node.lock().refusals.clone()
     }
 
-    /// What has become of nodes, in order; waits for up to `timeout`.
+    /// Watches what becomes of nodes, from now on.
+    pub fn watch(&self) -> Watch {
+        self.shared.node.lock().watchers.add()
+    }
+
+    /// Exchanges states with another node, by which this one joins, and waits until that is done.
     ///
-    /// Shape: 1024 events are kept for somebody who reads; [`lost_events`](Self::lost_events) counts what came when
-    /// they were full.
-    pub fn event(&self, timeout: Duration) -> Option<Event> {
-        self.events.lock().recv_timeout(timeout).ok()
+    /// Errors: [`JoinError`].
+    pub fn join(&self, address: SocketAddr) -> Result<(), JoinError> {
+        let (told, comes) = sync_channel(1);
+        {
+            let mut node = self.shared.node.lock();
+            let outputs = node.swim.handle(self.shared.now(), Input::Join(address));
+            self.shared.carry_out(&mut node, outputs, Some((address, told)));
+        }
+        comes.recv().unwrap_or(Err(JoinError::Busy))
     }
 
-    /// Events for which there was no room.
-    pub fn lost_events(&self) -> u64 {
-        self.shared.node.lock().lost_events
+    /// Asks another node over TCP whether it is there, and tells how long the answer took, without the connection.
+    ///
+    /// Errors: it is not known (`NotFound`), cannot be reached, or does not answer.
+    pub fn ping(&self, id: &NodeId, timeout: Duration) -> io::Result<Duration> {
+        let mut stream = self.connect(id, timeout)?;
+        let ping = encode(&Exchange::Ping { number: 0, to: id.clone() });
+        let asked = Instant::now();
+        send(&mut stream, &self.shared.envelope.read().close(&ping))?;
+        let answer = self.shared.receive(&mut stream, timeout)?.map_err(io::Error::other)?;
+        match decode_exchange(&answer).map_err(io::Error::other)? {
+            Exchange::Ack { .. } => Ok(asked.elapsed()),
+            other => Err(io::Error::other(format!("another answer came: {other:?}"))),
+        }
     }
 
-    /// Exchanges states with another node, by which this one joins.
-    pub fn join(&self, address: SocketAddr) {
-        self.shared.handle(Input::Join(address));
+    /// Begins a conversation about a topic.
+    ///
+    /// Errors: the node is not known (`NotFound`), cannot be reached, or refuses (`ConnectionRefused`).
+    pub fn converse(&self, with: &NodeId, topic: &str) -> io::Result<Conversation> {
+        let stream = self.connect(with, STREAM_TIME)?;
+        self.shared.conversations.begin(stream, with, topic)
+    }
+
+    /// Has conversations about a topic that others begin handled from now on, each in a thread of its own.
+    ///
+    /// The handler must return soon after its conversation has ended, as all do when the node goes.
+    pub fn on_conversation(&self, topic: &str, handler: impl Fn(Conversation) + Send + Sync + 'static) {
+        self.shared.conversations.handle(topic, Arc::new(handler));
+    }
+
+    fn connect(&self, id: &NodeId, timeout: Duration) -> io::Result<TcpStream> {
+        let member = self.member(id);
+        let member = member.ok_or_else(|| {
+            io::Error::new(io::ErrorKind::NotFound, format!("there is no node `{id}` in this cluster"))
+        })?;
+        TcpStream::connect_timeout(&member.address, timeout)
+    }
+
+    /// The keys that open, that which closes first.
+    pub fn keyring(&self) -> Keyring {
+        self.shared.envelope.read().keyring.clone()
+    }
+
+    /// Changes the keys while the node runs: first a new one is added on every node, then used on every node, then the
+    /// old one removed from every node.
+    ///
+    /// Errors: as the change itself; nothing has changed then.
+    pub fn change_keys<T>(
+        &self,
+        change: impl FnOnce(&mut Keyring) -> Result<T, KeyError>,
+    ) -> Result<T, KeyError> {
+        change(&mut self.shared.envelope.write().keyring)
     }
 
     /// Says something else of this node.
@@ -251,8 +295,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Says goodbye, and ends. Waits for up to `timeout` until as many as can be have been told; true if they have.
-    pub fn leave(self, timeout: Duration) -> bool {
+    /// Says goodbye. Waits for up to `timeout` until as many as can be have been told; true if they have.
+    pub fn leave(&self, timeout: Duration) -> bool {
         self.shared.handle(Input::Leave);
         let until = Instant::now() + timeout;
         let mut node = self.shared.node.lock();
@@ -267,8 +311,13 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        self.shared.node.lock().is_over = true;
+        {
+            let mut node = self.shared.node.lock();
+            node.is_over = true;
+            node.watchers.end();
+        }
         self.shared.changed.notify_all();
+        self.shared.conversations.end();
         let reached = match self.shared.address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, self.shared.address.port()).into(),
             _ => self.shared.address,
@@ -279,7 +328,8 @@ impl Drop for Cluster {
             let _woken = TcpStream::connect_timeout(&reached, Duration::from_secs(1));
         }
         for _ in 0..REQUESTERS {
-            let _woken = self.shared.requests.send(Request { request: 0, to: reached, body: Vec::new() });
+            let nothing = Request { request: 0, to: reached, body: Vec::new(), told: None };
+            let _woken = self.shared.requests.send(nothing);
         }
         for thread in self.threads.drain(..) {
             // A panic has been printed.
@@ -303,17 +353,23 @@ impl Shared {
     }
 
     fn handle_in(&self, node: &mut Node, input: Input<'_>) {
-        let before = node.swim.deadline();
+        let outputs = node.swim.handle(self.now(), input);
+        self.carry_out(node, outputs, None);
+    }
+
+    /// `told` hears what comes of the request to its address.
+    fn carry_out(&self, node: &mut Node, outputs: Vec<Output>, mut told: Option<(SocketAddr, Told)>) {
         let mut refused = Vec::new();
-        for output in node.swim.handle(self.now(), input) {
+        for output in outputs {
             match output {
                 Output::Datagram { to, body } => {
                     // What the system does not send counts as lost on its way.
-                    let _sent = self.socket.send_to(&self.envelope.close(&body), to);
+                    let _sent = self.socket.send_to(&self.envelope.read().close(&body), to);
                 }
                 Output::Request { request, to, body } => {
+                    let told = told.take_if(|(address, _)| *address == to).map(|(_, told)| told);
                     if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
-                        self.requests.try_send(Request { request, to, body })
+                        self.requests.try_send(Request { request, to, body, told })
                     {
                         refused.push(request);
                     }
@@ -321,16 +377,14 @@ impl Shared {
                 Output::Answer { stream, body } => drop(node.answers.insert(stream, body)),
                 Output::Event(event) => {
                     log::info!(target: "cluster", "{event:?}");
-                    if self.events.try_send(event).is_err() {
-                        node.lost_events += 1;
-                    }
+                    node.watchers.tell(&event);
                 }
             }
         }
         for request in refused {
             self.handle_in(node, Input::NoAnswer { request, is_refused: false });
         }
-        if node.swim.deadline() < before || node.swim.has_left() {
+        if node.swim.deadline() < node.due || node.swim.has_left() {
             self.changed.notify_all();
         }
     }
@@ -352,10 +406,10 @@ impl Shared {
                 return;
             }
             let seek_at = if self.seeds.is_empty() { Duration::MAX } else { node.seeded + SEED_INTERVAL };
-            let due = node.swim.deadline().min(seek_at);
-            if due > self.now() {
+            node.due = node.swim.deadline().min(seek_at);
+            if node.due > self.now() {
                 let until =
-                    self.started.checked_add(due).unwrap_or(self.started + Duration::from_secs(1 << 32));
+                    self.started.checked_add(node.due).unwrap_or(self.started + Duration::from_secs(1 << 32));
                 self.changed.wait_until(&mut node, until);
                 continue;
             }
@@ -376,7 +430,8 @@ impl Shared {
             }
             // An error tells of something that was sent before, as that nobody is there.
             let Ok((length, from)) = heard else { continue };
-            match self.envelope.open(&bytes[..length], self.packet_bytes_max) {
+            let opened = self.envelope.read().open(&bytes[..length], self.packet_bytes_max);
+            match opened {
                 Ok(body) => self.handle(Input::Datagram { from, body: &body }),
                 Err(error) => self.refuse(error, from),
             }
@@ -414,8 +469,14 @@ impl Shared {
                 return;
             }
             let Ok((mut stream, from)) = accepted else { continue };
-            match self.receive(&mut stream) {
+            match self.receive(&mut stream, STREAM_TIME) {
                 Ok(Ok(body)) => {
+                    if let Some(hello) = Hello::decode(&body) {
+                        if let Err(error) = self.conversations.welcome(stream, hello) {
+                            log::debug!(target: "cluster", "a conversation with {from} has not begun: {error}");
+                        }
+                        continue;
+                    }
                     let answer = {
                         let mut node = self.node.lock();
                         node.streams += 1;
@@ -424,7 +485,7 @@ impl Shared {
                         node.answers.remove(&number)
                     };
                     // Who has gone does not want it.
-                    let _sent = answer.map(|answer| send(&mut stream, &self.envelope.close(&answer)));
+                    let _sent = answer.map(|answer| send(&mut stream, &self.envelope.read().close(&answer)));
                 }
                 Ok(Err(error)) => self.refuse(error, from),
                 // It was not finished in time, or somebody only looked whether there is a port.
@@ -437,31 +498,43 @@ impl Shared {
     fn ask(&self, wanted: &Mutex<Receiver<Request>>) {
         loop {
             let next = wanted.lock().recv();
-            let Ok(Request { request, to, body }) = next else { return };
+            let Ok(Request { request, to, body, told }) = next else { return };
             if self.is_over() {
                 return;
             }
+            let mut is_reached = false;
             let answer = TcpStream::connect_timeout(&to, STREAM_TIME).and_then(|mut stream| {
-                send(&mut stream, &self.envelope.close(&body))?;
-                self.receive(&mut stream)
+                is_reached = true;
+                send(&mut stream, &self.envelope.read().close(&body))?;
+                self.receive(&mut stream, STREAM_TIME)
             });
-            match answer {
-                Ok(Ok(body)) => self.handle(Input::Answer { request, body: &body }),
-                Ok(Err(error)) => {
-                    self.refuse(error, to);
+            let outcome = match answer {
+                Ok(Ok(body)) => {
+                    self.handle(Input::Answer { request, body: &body });
+                    Ok(())
+                }
+                Ok(Err(source)) => {
+                    self.refuse(source, to);
                     self.handle(Input::NoAnswer { request, is_refused: false });
+                    Err(JoinError::Refused { address: to, source })
                 }
-                Err(error) => {
-                    let is_refused = error.kind() == io::ErrorKind::ConnectionRefused;
+                Err(source) => {
+                    let is_refused = source.kind() == io::ErrorKind::ConnectionRefused;
                     self.handle(Input::NoAnswer { request, is_refused });
+                    Err(match is_reached {
+                        true => JoinError::Silent(to),
+                        false => JoinError::Unreachable { address: to, source },
+                    })
                 }
-            }
+            };
+            // Who asked may have gone.
+            let _told = told.map(|told| told.try_send(outcome));
         }
     }
 
     /// A body, or why it is none for this node.
-    fn receive(&self, stream: &mut TcpStream) -> io::Result<Result<Vec<u8>, WireError>> {
-        stream.set_read_timeout(Some(STREAM_TIME))?;
+    fn receive(&self, stream: &mut TcpStream, timeout: Duration) -> io::Result<Result<Vec<u8>, WireError>> {
+        stream.set_read_timeout(Some(timeout))?;
         let mut length = [0; 4];
         stream.read_exact(&mut length)?;
         let length = u32::from_be_bytes(length) as usize;
@@ -474,7 +547,7 @@ impl Shared {
         if read < length {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        Ok(self.envelope.open(&bytes, STREAM_BYTES_MAX))
+        Ok(self.envelope.read().open(&bytes, STREAM_BYTES_MAX))
     }
 }
 
@@ -495,30 +568,5 @@ fn bind(address: SocketAddr) -> io::Result<(TcpListener, UdpSocket)> {
             Err(_) if address.port() == 0 && tries < TRIES => tries += 1,
             Err(error) => return Err(error),
         }
-    }
-}
-
-fn check(config: &ClusterConfig) -> Result<(), ClusterError> {
-    if config.packet_bytes_max < PACKET_BYTES_MIN {
-        let given = config.packet_bytes_max;
-        let message =
-            format!("a datagram of {given} bytes holds too little; take {PACKET_BYTES_MIN} or more");
-        return Err(ClusterError::Config(message));
-    }
-    if config.bind.ip().is_unspecified() && config.advertise.is_none() {
-        let message =
-            format!("{} is no address that others can reach; say which one is: advertise", config.bind);
-        return Err(ClusterError::Config(message));
-    }
-    check_metadata(&config.metadata)
-}
-
-fn check_metadata(metadata: &Metadata) -> Result<(), ClusterError> {
-    let bytes: usize = metadata.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
-    match bytes <= METADATA_BYTES_MAX {
-        true => Ok(()),
-        false => Err(ClusterError::Config(format!(
-            "metadata of {bytes} bytes; at most {METADATA_BYTES_MAX} go with each node"
-        ))),
     }
 }

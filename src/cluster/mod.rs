@@ -1,11 +1,17 @@
 //! Layer 3: who else is there.
 //!
 //! [`swim`] is the protocol as a pure machine, `wire.rs` what goes over the network, `driver.rs` sockets, threads and
-//! time. Nothing here knows disruptors, HTTP or configuration files. Start with [`Cluster`].
+//! time, `conversation.rs` what two nodes have to say to each other besides. Nothing here knows disruptors, HTTP or configuration files. Start with [`Cluster`].
 
+mod config;
+mod conversation;
 mod driver;
 pub mod swim;
+mod watch;
 mod wire;
 
-pub use driver::{Cluster, ClusterConfig, ClusterError};
-pub use wire::{ENVELOPE_BYTES, Envelope, Keyring, WireError};
+pub use config::{ClusterConfig, ClusterError};
+pub use conversation::{Conversation, MESSAGE_BYTES_MAX};
+pub use driver::{Cluster, JoinError};
+pub use watch::Watch;
+pub use wire::{ENVELOPE_BYTES, Envelope, KeyError, Keyring, WireError};

@@ -6,16 +6,19 @@
 //!  3  1 byte   flags: 1 compressed, 2 encrypted
 //!  4  4 bytes  CRC-32C of the cluster's name
 //!  8  4 bytes  CRC-32C of everything else
-//! 12           if encrypted, a nonce of 12 bytes, and behind the body 16 bytes that authenticate it and bytes 0 to 7
+//! 12           if encrypted, a nonce of 24 bytes, and behind the body 16 bytes that authenticate it and bytes 0 to 7
 //!              the body: if compressed, its length as 4 bytes, and an LZ4 block
 //! ```
+//!
+//! Encryption is XChaCha20-Poly1305, whose nonces are long enough to be random for as long as a key is used. What is
+//! closed in a context (a conversation, and a place in it) opens in that context only.
 //!
 //! Opening is total: it never panics, and takes no more memory than the limit that it is given.
 
 use std::fmt;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
+use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use thiserror::Error;
 
 /// What an envelope adds at most.
@@ -28,9 +31,10 @@ const ENCRYPTED: u8 = 2;
 const HEADER_BYTES: usize = 12;
 /// The part of the header that does not depend on the body.
 const FIXED_BYTES: usize = 8;
-const NONCE_BYTES: usize = 12;
+const NONCE_BYTES: usize = 24;
 const TAG_BYTES: usize = 16;
 const KEY_BYTES: usize = 32;
+const KEYS_MAX: usize = 16;
 /// Shorter bodies do not shrink.
 const COMPRESSIBLE_BYTES_MIN: usize = 64;
 
@@ -86,13 +90,96 @@ impl Keyring {
     pub fn new(keys: impl IntoIterator<Item = [u8; KEY_BYTES]>) -> Self {
         Self { keys: keys.into_iter().collect() }
     }
+
+    /// Whether nothing is encrypted.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// The keys themselves, that with which it closes first. They are to be kept where nobody else reads.
+    pub fn keys(&self) -> &[[u8; KEY_BYTES]] {
+        &self.keys
+    }
+
+    /// By which its keys are named, that with which it closes first.
+    pub fn ids(&self) -> Vec<String> {
+        self.keys.iter().map(key_id).collect()
+    }
+
+    /// Opens with one more key, and tells by which name. That it has the key already is well.
+    ///
+    /// Errors: [`KeyError::Clear`], [`KeyError::TooMany`].
+    pub fn add(&mut self, key: [u8; KEY_BYTES]) -> Result<String, KeyError> {
+        let id = key_id(&key);
+        match self.keys.len() {
+            0 => return Err(KeyError::Clear),
+            _ if self.keys.contains(&key) => {}
+            KEYS_MAX.. => return Err(KeyError::TooMany),
+            _ => self.keys.push(key),
+        }
+        Ok(id)
+    }
+
+    /// Closes with this key from now on.
+    ///
+    /// Errors: [`KeyError::Unknown`].
+    pub fn prefer(&mut self, id: &str) -> Result<(), KeyError> {
+        let place = self.place(id)?;
+        self.keys[..=place].rotate_right(1);
+        Ok(())
+    }
+
+    /// Opens with this key no more.
+    ///
+    /// Errors: [`KeyError::Unknown`], [`KeyError::InUse`].
+    pub fn remove(&mut self, id: &str) -> Result<(), KeyError> {
+        match self.place(id)? {
+            0 => Err(KeyError::InUse),
+            place => {
+                self.keys.remove(place);
+                Ok(())
+            }
+        }
+    }
+
+    fn place(&self, id: &str) -> Result<usize, KeyError> {
+        self.keys.iter().position(|key| key_id(key) == id).ok_or_else(|| KeyError::Unknown(id.to_owned()))
+    }
+}
+
+/// What names a key without telling anything of it: what authenticates nothing, under a nonce that nothing else has.
+fn key_id(key: &[u8; KEY_BYTES]) -> String {
+    let payload = Payload { msg: &[], aad: b"badbatch key" };
+    let tag = XChaCha20Poly1305::new(&Key::from(*key)).encrypt(&XNonce::default(), payload);
+    let tag = tag.expect("nothing is short enough");
+    tag[..KEY_ID_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+const KEY_ID_BYTES: usize = 8;
+
+/// Why a keyring stays as it is.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// Encryption begins with the first start of a node that has a key.
+    #[error("this cluster is not encrypted; restart its nodes with a key")]
+    Clear,
+    /// There is no such key.
+    #[error("there is no key `{0}`")]
+    Unknown(String),
+    /// The node closes with it.
+    #[error("messages are closed with this key; use another one first")]
+    InUse,
+    /// There is no room for another key.
+    #[error("there are {KEYS_MAX} keys already; remove one first")]
+    TooMany,
 }
 
 /// Puts bodies into envelopes, and takes them out.
 #[derive(Clone, Debug)]
 pub struct Envelope {
     name_hash: [u8; 4],
-    keyring: Keyring,
+    pub(super) keyring: Keyring,
     compresses: bool,
 }
 
@@ -106,6 +193,11 @@ impl Envelope {
     ///
     /// Shape: two of the same body differ if they are encrypted, by their nonces.
     pub fn close(&self, body: &[u8]) -> Vec<u8> {
+        self.close_in(&[], body)
+    }
+
+    /// As [`close`](Self::close), to be opened in this context only.
+    pub fn close_in(&self, context: &[u8], body: &[u8]) -> Vec<u8> {
         let compressed = (self.compresses && body.len() >= COMPRESSIBLE_BYTES_MIN)
             .then(|| lz4_flex::block::compress_prepend_size(body))
             .filter(|compressed| compressed.len() < body.len());
@@ -122,13 +214,14 @@ impl Envelope {
             Some(key) => {
                 let mut nonce = [0; NONCE_BYTES];
                 getrandom::fill(&mut nonce).expect("the system has randomness once it has started");
-                let payload = Payload { msg: body, aad: &bytes[..FIXED_BYTES] };
-                let sealed = ChaCha20Poly1305::new(&Key::from(*key)).encrypt(&Nonce::from(nonce), payload);
+                let aad = [&bytes[..FIXED_BYTES], context].concat();
+                let payload = Payload { msg: body, aad: &aad };
+                let sealed = XChaCha20Poly1305::new(&Key::from(*key)).encrypt(&XNonce::from(nonce), payload);
                 bytes.extend_from_slice(&nonce);
                 bytes.extend(sealed.expect("a body is far below the limit of 256 GiB"));
             }
         }
-        let sum = sum(&bytes[..FIXED_BYTES], &bytes[HEADER_BYTES..]);
+        let sum = sum(&bytes[..FIXED_BYTES], context, &bytes[HEADER_BYTES..]);
         bytes[FIXED_BYTES..HEADER_BYTES].copy_from_slice(&sum);
         bytes
     }
@@ -137,6 +230,13 @@ impl Envelope {
     ///
     /// Errors: why it is none for this node.
     pub fn open(&self, bytes: &[u8], bytes_max: usize) -> Result<Vec<u8>, WireError> {
+        self.open_in(&[], bytes, bytes_max)
+    }
+
+    /// As [`open`](Self::open), of what was closed in this context.
+    ///
+    /// Errors: as [`open`](Self::open); another context counts as damage.
+    pub fn open_in(&self, context: &[u8], bytes: &[u8], bytes_max: usize) -> Result<Vec<u8>, WireError> {
         let (header, rest) = bytes.split_at_checked(HEADER_BYTES).ok_or(WireError::Foreign)?;
         if !header.starts_with(MAGIC) {
             return Err(WireError::Foreign);
@@ -148,14 +248,14 @@ impl Envelope {
         if header[4..FIXED_BYTES] != self.name_hash {
             return Err(WireError::OtherCluster);
         }
-        if sum(&header[..FIXED_BYTES], rest) != header[FIXED_BYTES..] {
+        if sum(&header[..FIXED_BYTES], context, rest) != header[FIXED_BYTES..] {
             return Err(WireError::Damaged);
         }
         let body = match (flags & ENCRYPTED != 0, self.keyring.keys.is_empty()) {
             (false, true) => rest.to_vec(),
             (false, false) => return Err(WireError::Clear),
             (true, true) => return Err(WireError::NoKey),
-            (true, false) => self.unseal(&header[..FIXED_BYTES], rest)?,
+            (true, false) => self.unseal(&[&header[..FIXED_BYTES], context].concat(), rest)?,
         };
         if flags & COMPRESSED == 0 {
             return if body.len() <= bytes_max { Ok(body) } else { Err(WireError::TooLong(bytes_max)) };
@@ -172,23 +272,26 @@ impl Envelope {
         }
     }
 
-    fn unseal(&self, fixed: &[u8], rest: &[u8]) -> Result<Vec<u8>, WireError> {
+    fn unseal(&self, aad: &[u8], rest: &[u8]) -> Result<Vec<u8>, WireError> {
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(WireError::Damaged)?;
         let opened = self.keyring.keys.iter().find_map(|key| {
-            let payload = Payload { msg: sealed, aad: fixed };
-            ChaCha20Poly1305::new(&Key::from(*key)).decrypt(&Nonce::from(*nonce), payload).ok()
+            let payload = Payload { msg: sealed, aad };
+            XChaCha20Poly1305::new(&Key::from(*key)).decrypt(&XNonce::from(*nonce), payload).ok()
         });
         opened.ok_or(WireError::WrongKey)
     }
 }
 
-fn sum(fixed: &[u8], rest: &[u8]) -> [u8; 4] {
-    crc32c::crc32c_append(crc32c::crc32c(fixed), rest).to_be_bytes()
+fn sum(fixed: &[u8], context: &[u8], rest: &[u8]) -> [u8; 4] {
+    [context, rest]
+        .iter()
+        .fold(crc32c::crc32c(fixed), |sum, part| crc32c::crc32c_append(sum, part))
+        .to_be_bytes()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ENVELOPE_BYTES, Envelope, Keyring, WireError};
+    use super::{ENVELOPE_BYTES, Envelope, KeyError, Keyring, WireError};
 
     const BODY: &[u8] = b"a body that says the same again and again and again and again and again and again";
     const MAX: usize = 4096;
@@ -221,6 +324,43 @@ mod tests {
     }
 
     #[test]
+    fn what_is_closed_in_a_context_opens_in_no_other() {
+        for envelope in [Envelope::new("one", Keyring::none(), true), with_keys(&[1])] {
+            let closed = envelope.close_in(b"first", BODY);
+            assert_eq!(envelope.open_in(b"first", &closed, MAX).as_deref(), Ok(BODY));
+            assert_eq!(envelope.open_in(b"second", &closed, MAX), Err(WireError::Damaged));
+            assert_eq!(envelope.open(&closed, MAX), Err(WireError::Damaged));
+        }
+    }
+
+    #[test]
+    fn the_key_authenticates_the_context_which_a_sum_does_not() {
+        let envelope = with_keys(&[1]);
+        let mut forged = envelope.close_in(b"first", BODY);
+        let sum = super::sum(&forged[..8], b"second", &forged[12..]);
+        forged[8..12].copy_from_slice(&sum);
+        assert_eq!(envelope.open_in(b"second", &forged, MAX), Err(WireError::WrongKey));
+    }
+
+    #[test]
+    fn keys_come_into_use_and_go() {
+        let mut keyring = Keyring::new([[1; 32]]);
+        let old = keyring.ids().remove(0);
+        assert_eq!(old.len(), 16);
+        let new = keyring.add([2; 32]).expect("there is room");
+        assert_eq!(keyring.add([2; 32]), Ok(new.clone()), "it is there");
+        assert_eq!(keyring.ids(), [old.clone(), new.clone()]);
+        assert_eq!(keyring.remove(&old), Err(KeyError::InUse));
+        keyring.prefer(&new).expect("it is there");
+        assert_eq!(keyring.keys(), [[2; 32], [1; 32]]);
+        keyring.remove(&old).expect("it is not in use");
+        assert_eq!(keyring.prefer(&old), Err(KeyError::Unknown(old)));
+        assert_eq!(Keyring::none().add([1; 32]), Err(KeyError::Clear));
+        (3..18).for_each(|byte| drop(keyring.add([byte; 32]).expect("there is room")));
+        assert_eq!(keyring.add([18; 32]), Err(KeyError::TooMany));
+    }
+
+    #[test]
     fn nothing_is_sent_in_clear_once_there_is_a_key() {
         let closed = with_keys(&[3]).close(b"short and secret");
         assert!(!closed.windows(6).any(|part| part == b"secret"));
@@ -248,7 +388,7 @@ mod tests {
         let mut bytes = Envelope::new("one", Keyring::none(), false).close(&body);
         // As if that were compressed.
         bytes[3] = super::COMPRESSED;
-        let sum = super::sum(&bytes[..8], &bytes[12..]);
+        let sum = super::sum(&bytes[..8], &[], &bytes[12..]);
         bytes[8..12].copy_from_slice(&sum);
         let open = Envelope::new("one", Keyring::none(), false).open(&bytes, MAX);
         assert_eq!(open, Err(WireError::TooLong(MAX)));

@@ -1,12 +1,13 @@
 //! Nodes with real sockets, on loopback.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use badbatch::base::deadline::Deadline;
 use badbatch::cluster::swim::{Event, Metadata, NodeId, State};
-use badbatch::cluster::{Cluster, ClusterConfig, Keyring};
+use badbatch::cluster::{Cluster, ClusterConfig, Conversation, Keyring, MESSAGE_BYTES_MAX};
 
 /// A test fails long before anybody loses patience.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -16,12 +17,10 @@ fn config(number: usize, seeds: &[SocketAddr]) -> ClusterConfig {
     let mut config = ClusterConfig::new(id);
     config.seeds = seeds.to_vec();
     // Ten times as fast as the defaults.
-    config.swim = |settings| {
-        settings.probe_interval = Duration::from_millis(100);
-        settings.probe_timeout = Duration::from_millis(50);
-        settings.gossip_interval = Duration::from_millis(20);
-        settings.push_pull_interval = Duration::from_secs(2);
-    };
+    config.swim.probe_interval = Duration::from_millis(100);
+    config.swim.probe_timeout = Duration::from_millis(50);
+    config.swim.gossip_interval = Duration::from_millis(20);
+    config.swim.push_pull_interval = Duration::from_secs(2);
     config
 }
 
@@ -32,13 +31,17 @@ fn start(config: ClusterConfig) -> Cluster {
 /// So many nodes that join by the first one.
 fn started(count: usize, with: impl Fn(&mut ClusterConfig)) -> Vec<Cluster> {
     let mut nodes: Vec<Cluster> = Vec::new();
-    for number in 0..count {
+    join_more(&mut nodes, count, with);
+    nodes
+}
+
+fn join_more(nodes: &mut Vec<Cluster>, count: usize, with: impl Fn(&mut ClusterConfig)) {
+    for number in nodes.len()..count {
         let seeds: Vec<_> = nodes.first().map(Cluster::address).into_iter().collect();
         let mut config = config(number, &seeds);
         with(&mut config);
         nodes.push(start(config));
     }
-    nodes
 }
 
 fn count(node: &Cluster, state: State) -> usize {
@@ -59,15 +62,18 @@ fn until_all_see(nodes: &[Cluster], state: State, wanted: usize) {
 
 #[test]
 fn ten_nodes_find_each_other_miss_one_and_say_goodbye() {
-    let mut nodes = started(10, |_| {});
+    let mut nodes = started(1, |_| {});
+    let watch = nodes[0].watch();
+    join_more(&mut nodes, 10, |_| {});
     until_all_see(&nodes, State::Alive, 9);
     // Dropped, it ends without a word.
     drop(nodes.remove(4));
     until_all_see(&nodes, State::Dead, 1);
-    assert!(nodes.remove(7).leave(PATIENCE));
+    assert!(nodes[7].leave(PATIENCE));
+    drop(nodes.remove(7));
     until_all_see(&nodes, State::Left, 1);
     until_all_see(&nodes, State::Alive, 7);
-    let events: Vec<Event> = std::iter::from_fn(|| nodes[0].event(Duration::ZERO)).collect();
+    let events: Vec<Event> = std::iter::from_fn(|| watch.next(Duration::ZERO)).collect();
     // On a machine that is busy, one that lives may be missed for a moment, and come back.
     let joined: BTreeSet<&NodeId> = events
         .iter()
@@ -80,7 +86,9 @@ fn ten_nodes_find_each_other_miss_one_and_say_goodbye() {
     let is_told = |wanted: fn(&Event) -> bool| events.iter().any(wanted);
     assert!(is_told(|event| matches!(event, Event::Died(_))), "{events:?}");
     assert!(is_told(|event| matches!(event, Event::Left(_))), "{events:?}");
-    assert_eq!(nodes[0].lost_events(), 0);
+    assert_eq!((watch.lost(), watch.is_over()), (0, false));
+    drop(nodes);
+    assert!(watch.is_over() && watch.next(PATIENCE).is_none());
 }
 
 #[test]
@@ -138,6 +146,150 @@ fn nodes_that_close_with_different_keys_of_one_ring_hear_each_other() {
 }
 
 #[test]
+fn keys_change_while_nodes_run() {
+    let nodes = started(3, |config| config.keyring = Keyring::new([[1; 32]]));
+    until_all_see(&nodes, State::Alive, 2);
+    let old = nodes[0].keyring().ids().remove(0);
+    let watches: Vec<_> = nodes.iter().map(Cluster::watch).collect();
+    for node in &nodes {
+        node.change_keys(|keyring| keyring.add([2; 32])).expect("there is room");
+    }
+    let new = nodes[0].keyring().ids().remove(1);
+    for node in &nodes {
+        node.change_keys(|keyring| keyring.prefer(&new)).expect("it is there");
+    }
+    for node in &nodes {
+        node.change_keys(|keyring| keyring.remove(&old)).expect("it is not in use");
+        assert_eq!(node.keyring().ids(), std::slice::from_ref(&new));
+    }
+    // Each hears each other with the new key only.
+    for (from, to) in [(0, 1), (1, 2), (2, 0)] {
+        nodes[from].ping(nodes[to].id(), PATIENCE).expect("it answers");
+    }
+    let metadata = Metadata::new(BTreeMap::from([("key".to_owned(), "new".to_owned())]));
+    nodes[1].change_metadata(&metadata).expect("it is short");
+    until("told", || {
+        [0, 2].iter().all(|node| nodes[*node].members().iter().any(|member| member.metadata == metadata))
+    });
+    for watch in watches {
+        let died = |event: &Event| matches!(event, Event::Died(_));
+        assert!(!std::iter::from_fn(|| watch.next(Duration::ZERO)).any(|event| died(&event)));
+    }
+}
+
+#[test]
+fn joining_by_hand_works_or_tells_why_not() {
+    let nodes = started(2, |config| config.keyring = Keyring::new([[1; 32]]));
+    let alone = start(config(2, &[]));
+    let error = alone.join(nodes[0].address()).expect_err("it has no key").to_string();
+    assert!(error.contains("another key"), "{error}");
+    let gone = {
+        let node = start(config(3, &[]));
+        node.address()
+    };
+    let error = nodes[0].join(gone).expect_err("nobody listens").to_string();
+    assert!(error.contains("cannot be reached: Connection refused"), "{error}");
+    let mut with_key = config(4, &[]);
+    with_key.keyring = Keyring::new([[1; 32]]);
+    let with_key = start(with_key);
+    with_key.join(nodes[1].address()).expect("it is one of them");
+    assert!(count(&with_key, State::Alive) > 0);
+}
+
+#[test]
+fn two_nodes_converse_in_order_until_one_goes() {
+    for keyring in [Keyring::none(), Keyring::new([[1; 32]])] {
+        let mut nodes = started(2, |config| config.keyring = keyring.clone());
+        until_all_see(&nodes, State::Alive, 1);
+        nodes[1].on_conversation("echo", |mut conversation: Conversation| {
+            while let Ok(message) = conversation.receive(PATIENCE) {
+                let mut message = message.expect("the other one is patient too");
+                message.extend_from_slice(conversation.peer().as_str().as_bytes());
+                if conversation.send(&message).is_err() {
+                    break;
+                }
+            }
+        });
+        let other = nodes[1].id().clone();
+        let mut conversation = nodes[0].converse(&other, "echo").expect("it is welcome");
+        assert_eq!(conversation.peer(), &other);
+        assert_eq!(conversation.receive(Duration::from_millis(1)).expect("it goes on"), None);
+        let long = vec![7; MESSAGE_BYTES_MAX - 6];
+        for message in [&b"first"[..], b"", &long, b"last"] {
+            conversation.send(message).expect("it is taken");
+            let answer = conversation.receive(PATIENCE).expect("it goes on").expect("there is an answer");
+            assert!(answer == [message, b"node-0"].concat(), "{} bytes", message.len());
+        }
+        let too_long = conversation.send(&[0; MESSAGE_BYTES_MAX + 1]).expect_err("it is too long");
+        assert!(too_long.to_string().contains("at most 4194304"), "{too_long}");
+        let unknown = nodes[0].converse(&other, "no such topic").expect_err("it is not known");
+        assert_eq!(unknown.kind(), ErrorKind::ConnectionRefused, "{unknown}");
+        let nobody = NodeId::new("nobody").expect("a name");
+        assert_eq!(nodes[0].converse(&nobody, "echo").expect_err("unknown").kind(), ErrorKind::NotFound);
+        // With the node its conversations end, on both sides.
+        drop(nodes.remove(1));
+        assert_eq!(conversation.receive(PATIENCE).expect_err("it is over").kind(), ErrorKind::UnexpectedEof);
+    }
+}
+
+#[test]
+fn what_was_said_before_is_not_heard_again() {
+    // A relay between two nodes that says everything twice.
+    let relay = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let mut config = config(0, &[]);
+    config.keyring = Keyring::new([[1; 32]]);
+    config.advertise = Some(relay.local_addr().expect("it listens"));
+    let heard = start(config.clone());
+    let (told, messages) = std::sync::mpsc::channel();
+    heard.on_conversation("topic", move |mut conversation: Conversation| {
+        loop {
+            let message = conversation.receive(PATIENCE);
+            let is_over = message.is_err();
+            told.send(message.map_err(|error| error.kind())).expect("the test waits");
+            if is_over {
+                break;
+            }
+        }
+    });
+    config.swim.id = NodeId::new("beginner").expect("a name");
+    config.advertise = None;
+    let beginner = start(config);
+    std::thread::scope(|scope| {
+        scope.spawn(|| beginner.join(heard.address()));
+        until("known", || beginner.member(heard.id()).is_some());
+    });
+    let relayed = std::thread::spawn({
+        let to = heard.address();
+        move || loop {
+            let (mut near, _) = relay.accept().expect("somebody comes");
+            let mut far = TcpStream::connect(to).expect("it listens");
+            let frame = |from: &mut TcpStream| -> std::io::Result<Vec<u8>> {
+                let mut length = [0; 4];
+                from.read_exact(&mut length)?;
+                let mut rest = vec![0; u32::from_be_bytes(length) as usize];
+                from.read_exact(&mut rest)?;
+                Ok([&length[..], &rest].concat())
+            };
+            let Ok(hello) = frame(&mut near) else { continue };
+            far.write_all(&hello).expect("it is taken");
+            let Ok(reply) = frame(&mut far) else { continue };
+            near.write_all(&reply).expect("it is taken");
+            let Ok(message) = frame(&mut near) else { continue };
+            far.write_all(&[&message[..], &message].concat()).expect("it is taken");
+            // The rest of it, so that neither side is cut off.
+            let _end = near.read(&mut [0]);
+            return;
+        }
+    });
+    let mut conversation = beginner.converse(heard.id(), "topic").expect("it is welcome");
+    conversation.send(b"once").expect("it is taken");
+    assert_eq!(messages.recv_timeout(PATIENCE), Ok(Ok(Some(b"once".to_vec()))));
+    assert_eq!(messages.recv_timeout(PATIENCE), Ok(Err(ErrorKind::InvalidData)));
+    drop(conversation);
+    relayed.join().expect("it has relayed");
+}
+
+#[test]
 fn strangers_do_no_harm() {
     let nodes = started(2, |_| {});
     until_all_see(&nodes, State::Alive, 1);
@@ -146,7 +298,6 @@ fn strangers_do_no_harm() {
     for bytes in [&b""[..], b"x", b"GET / HTTP/1.1\r\n\r\n", &[0xff; 1400]] {
         socket.send_to(bytes, address).expect("it is sent");
     }
-    use std::io::Write;
     for bytes in [&b""[..], b"GET / HTTP/1.1\r\n\r\n", &[0, 0, 0, 5, 1, 2, 3, 4, 5], &[0xff; 4]] {
         let mut stream = TcpStream::connect(address).expect("it listens");
         stream.write_all(bytes).expect("it is sent");
@@ -164,6 +315,7 @@ fn what_cannot_be_is_told_before_anything_runs() {
         Cluster::start(config).expect_err("it cannot be").to_string()
     };
     assert!(told(|config| config.packet_bytes_max = 100).contains("512 or more"));
+    assert!(told(|config| config.swim.probe_timeout = config.swim.probe_interval).contains("give it less"));
     let everywhere = told(|config| config.bind = "0.0.0.0:0".parse().expect("an address"));
     assert!(everywhere.contains("advertise"), "{everywhere}");
     let taken = start(config(1, &[]));

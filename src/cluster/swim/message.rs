@@ -208,9 +208,16 @@ pub fn decode(mut bytes: &[u8]) -> Result<(Option<Message>, Vec<Update>), Malfor
 /// What a stream holds.
 ///
 /// Errors: as [`decode`].
-pub fn decode_exchange(mut bytes: &[u8]) -> Result<Exchange, Malformed> {
-    let exchange = next(&mut bytes)?;
-    if bytes.is_empty() { Ok(exchange) } else { Err(Malformed("something follows it".to_owned())) }
+pub fn decode_exchange(bytes: &[u8]) -> Result<Exchange, Malformed> {
+    decode_whole(bytes)
+}
+
+/// A value that fills all of the bytes.
+///
+/// Errors: as [`decode`].
+pub fn decode_whole<T: DeserializeOwned>(mut bytes: &[u8]) -> Result<T, Malformed> {
+    let value = next(&mut bytes)?;
+    if bytes.is_empty() { Ok(value) } else { Err(Malformed("something follows it".to_owned())) }
 }
 
 fn next<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, Malformed> {

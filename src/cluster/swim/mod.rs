@@ -14,4 +14,5 @@ mod suspicion;
 pub use awareness::SCORE_MAX;
 pub use machine::{Input, Output, Settings, Swim};
 pub use member::{Event, Member, Metadata, NODE_ID_BYTES_MAX, NodeId, State};
+pub(super) use message::decode_whole;
 pub use message::{Exchange, Malformed, Message, Record, Update, decode, decode_exchange, encode};
