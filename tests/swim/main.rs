@@ -47,6 +47,62 @@ fn a_node_that_dies_is_dead_everywhere_and_nobody_else_is() {
 }
 
 #[test]
+fn a_process_that_is_killed_is_soon_dead_since_its_machine_says_so() {
+    let mut times: Vec<Duration> = Vec::new();
+    for seed in 0..200 {
+        let mut net = Net::new(10, seed);
+        net.introduce();
+        net.kill(1);
+        let is_dead =
+            |net: &Net| (0..10).filter(|node| *node != 1).all(|node| net.sees(node, 1) == Some(State::Dead));
+        times.push(net.until(secs(10), is_dead));
+        assert_eq!(net.false_deaths(), 0);
+    }
+    times.sort_unstable();
+    println!("dead everywhere after {:?}, of 100 in 99 cases within {:?}", times[100], times[198]);
+    assert!(times[100] < secs(3) && times[198] < secs(6), "{times:?}");
+}
+
+#[test]
+fn walls_that_refuse_for_a_node_do_not_kill_it() {
+    for (count, seed) in [(10, 19), (30, 20)] {
+        let mut net = Net::new(count, seed);
+        net.introduce();
+        // A half of all is told that nobody listens where the last one is.
+        net.walls = (0..count / 2).map(|node| (node, count - 1)).collect();
+        net.run(secs(300));
+        assert_eq!(net.false_deaths(), 0, "of {count} nodes");
+        assert!(net.nodes[count - 1].swim.incarnation() > 0, "it was suspected");
+    }
+}
+
+#[test]
+fn who_alone_is_refused_waits_as_long_as_for_others() {
+    let mut net = Net::new(10, 22);
+    net.introduce();
+    // So far that the suspect's word needs more than a second.
+    net.links.delay = (Duration::from_millis(150), Duration::from_millis(240));
+    net.walls = vec![(0, 9)];
+    net.run(secs(600));
+    assert_eq!(net.false_deaths(), 0);
+    assert!(net.nodes[9].swim.incarnation() > 0, "it was suspected");
+}
+
+#[test]
+fn what_one_member_makes_up_kills_nobody() {
+    let mut net = Net::new(10, 21);
+    net.introduce();
+    for _ in 0..50 {
+        let incarnation = net.nodes[4].swim.incarnation();
+        let update = Update::Suspect { id: id(4), incarnation, from: id(7), is_refused: true };
+        let body = [encode(&None::<Message>), encode(&update)].concat();
+        (0..10).for_each(|node| net.input(node, Input::Datagram { from: address(7), body: &body }));
+        net.run(secs(2));
+    }
+    assert_eq!(net.false_deaths(), 0);
+}
+
+#[test]
 fn loss_alone_kills_nobody() {
     for (seed, loss) in [(3, 0.1), (4, 0.2), (5, 0.3)] {
         let mut net = Net::new(20, seed);
@@ -217,7 +273,7 @@ fn an_incarnation_that_leaves_no_room_to_refute_is_not_believed() {
     net.introduce();
     for incarnation in [u64::MAX, 1 << 62] {
         let updates = [
-            Update::Suspect { id: id(0), incarnation, from: id(1) },
+            Update::Suspect { id: id(0), incarnation, from: id(1), is_refused: false },
             Update::Dead { id: id(2), incarnation },
         ];
         let body =
@@ -237,7 +293,7 @@ fn what_is_newer_and_what_is_worse_wins() {
         address: address(1),
         metadata: Metadata::default(),
     };
-    let suspect = |incarnation| Update::Suspect { id: id(1), incarnation, from: id(2) };
+    let suspect = |incarnation| Update::Suspect { id: id(1), incarnation, from: id(2), is_refused: false };
     let dead = |incarnation| Update::Dead { id: id(1), incarnation };
     let left = |incarnation| Update::Left { id: id(1), incarnation };
     // What was heard, one after the other, and what is known then.

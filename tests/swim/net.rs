@@ -57,6 +57,8 @@ pub struct Net {
     pub nodes: Vec<Node>,
     /// Pairs, from and to, between which nothing goes.
     pub cut: Vec<(usize, usize)>,
+    /// Pairs, from and to, between which a wall stands that refuses streams and drops datagrams.
+    pub walls: Vec<(usize, usize)>,
     /// Everything that nodes have told, in order.
     pub told: Vec<(Duration, usize, Event)>,
     pub bytes: u64,
@@ -108,6 +110,7 @@ impl Net {
             links: Links::default(),
             nodes: Vec::new(),
             cut: Vec::new(),
+            walls: Vec::new(),
             told: Vec::new(),
             bytes: 0,
             datagrams: 0,
@@ -274,7 +277,7 @@ impl Net {
                 if is_open {
                     self.later(to, What::Request(from, request, body));
                 } else {
-                    self.later(from, What::NoAnswer(request, false));
+                    self.later(from, What::NoAnswer(request, self.walls.contains(&(from, to))));
                 }
             }
             Output::Answer { stream, body } => {
@@ -286,7 +289,10 @@ impl Net {
     }
 
     fn reaches(&self, from: usize, to: usize) -> bool {
-        self.nodes[from].side == self.nodes[to].side && !self.cut.contains(&(from, to))
+        let pair = (from, to);
+        self.nodes[from].side == self.nodes[to].side
+            && !self.cut.contains(&pair)
+            && !self.walls.contains(&pair)
     }
 
     fn chance(&mut self, share: f64) -> bool {

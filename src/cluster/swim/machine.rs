@@ -13,7 +13,7 @@ use super::awareness::Awareness;
 use super::broadcast::Broadcasts;
 use super::member::{Event, Member, Metadata, NodeId, State};
 use super::message::{Exchange, Message, Record, Update, decode, decode_exchange, digest, encode};
-use super::suspicion::Suspicion;
+use super::suspicion::{Spans, Suspicion, Wanted};
 use crate::base::rng::Rng;
 
 /// What a node is told at its start.
@@ -37,6 +37,9 @@ pub struct Settings {
     pub suspicion_mult: u32,
     /// How many times longer it has at most.
     pub suspicion_max_mult: u32,
+    /// How long a suspect has if its machine has told two others that nobody listens there: times `log10(n)` probe
+    /// intervals.
+    pub refused_mult: u32,
     /// Between two rounds of gossip.
     pub gossip_interval: Duration,
     /// Members to whom a round goes.
@@ -68,6 +71,7 @@ impl Settings {
             indirect_probes: 3,
             suspicion_mult: 4,
             suspicion_max_mult: 6,
+            refused_mult: 1,
             gossip_interval: Duration::from_millis(200),
             fanout: 3,
             retransmit_mult: 4,
@@ -213,6 +217,7 @@ enum Purpose {
     State,
     Digest(SocketAddr),
     Ping(u32),
+    Tell { suspect: NodeId, incarnation: u64 },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -290,6 +295,9 @@ impl Swim {
                 // Those who were asked to ask get half of the usual time.
                 Some(Purpose::Ping(number)) if is_refused => {
                     self.after(self.settings.probe_timeout / 2, Timer::ProbeRefused(number));
+                }
+                Some(Purpose::Tell { suspect, incarnation }) if is_refused => {
+                    self.suspect(suspect, incarnation, self.settings.id.clone(), true);
                 }
                 _ => {}
             },
@@ -412,7 +420,12 @@ impl Swim {
         let mut body = encode(&Some(Message::Ping { number, from: from.clone(), to: target.clone() }));
         if state == State::Suspect {
             // It is told first, so that it can refute at once.
-            body.extend(encode(&Update::Suspect { id: target.clone(), incarnation, from }));
+            body.extend(encode(&Update::Suspect {
+                id: target.clone(),
+                incarnation,
+                from,
+                is_refused: false,
+            }));
         }
         self.send_with_updates(address, body);
         self.probe = Some(Probe {
@@ -470,15 +483,14 @@ impl Swim {
     fn end_probe(&mut self) {
         let Some(probe) = self.probe.take().filter(|probe| !probe.is_answered) else { return };
         if probe.is_refused {
-            // A machine that answers for a process that is gone leaves nothing to confirm.
-            return self.suspect_by(probe.target, probe.incarnation, self.settings.id.clone(), 0);
+            return self.suspect(probe.target, probe.incarnation, self.settings.id.clone(), true);
         }
         // Who was asked and does not even say no may not have got the question: then this node is the slow one.
         let delta = if probe.asked > 0 { probe.asked.saturating_sub(probe.nacks.len()) } else { 1 };
         self.awareness.add(delta as i32);
         // Each of them has found the same by itself.
         for from in std::iter::once(self.settings.id.clone()).chain(probe.nacks) {
-            self.suspect(probe.target.clone(), probe.incarnation, from);
+            self.suspect(probe.target.clone(), probe.incarnation, from, false);
         }
     }
 
@@ -614,6 +626,12 @@ impl Swim {
             Ok(Exchange::Digest(digest)) if digest == self.digest() => Exchange::Same,
             Ok(Exchange::Digest(_)) => self.state(),
             Ok(Exchange::Ping { number, to }) if to == self.settings.id => Exchange::Ack { number },
+            Ok(Exchange::Suspected { id, incarnation })
+                if id == self.settings.id && incarnation < INCARNATION_MAX =>
+            {
+                self.refute(incarnation);
+                Exchange::State(vec![self.record()])
+            }
             _ => return,
         };
         self.outputs.push(Output::Answer { stream, body: encode(&answer) });
@@ -621,7 +639,7 @@ impl Swim {
 
     fn be_answered(&mut self, request: u64, body: &[u8]) {
         match (self.requests.remove(&request), decode_exchange(body)) {
-            (Some(Purpose::State), Ok(Exchange::State(records))) => {
+            (Some(Purpose::State | Purpose::Tell { .. }), Ok(Exchange::State(records))) => {
                 records.into_iter().for_each(|record| self.merge(record));
             }
             (Some(Purpose::Digest(address)), Ok(Exchange::State(records))) => {
@@ -639,14 +657,18 @@ impl Swim {
         }
     }
 
-    fn state(&self) -> Exchange {
-        let own = Record {
+    /// What this node says of itself.
+    fn record(&self) -> Record {
+        Record {
             id: self.settings.id.clone(),
             address: self.settings.address,
             incarnation: self.incarnation,
             state: if self.is_leaving { State::Left } else { State::Alive },
             metadata: self.settings.metadata.clone(),
-        };
+        }
+    }
+
+    fn state(&self) -> Exchange {
         let others = self.members().map(|member| Record {
             id: member.id.clone(),
             address: member.address,
@@ -654,7 +676,7 @@ impl Swim {
             state: member.state,
             metadata: member.metadata.clone(),
         });
-        Exchange::State(std::iter::once(own).chain(others).collect())
+        Exchange::State(std::iter::once(self.record()).chain(others).collect())
     }
 
     fn merge(&mut self, record: Record) {
@@ -672,7 +694,7 @@ impl Swim {
             // One that is dead elsewhere may live: it gets the time to say so.
             State::Suspect | State::Dead => {
                 self.alive(id.clone(), incarnation, address, metadata);
-                self.suspect(id, incarnation, self.settings.id.clone());
+                self.suspect(id, incarnation, self.settings.id.clone(), false);
             }
         }
     }
@@ -687,7 +709,9 @@ impl Swim {
             Update::Alive { id, incarnation, address, metadata } => {
                 self.alive(id, incarnation, address, metadata);
             }
-            Update::Suspect { id, incarnation, from } => self.suspect(id, incarnation, from),
+            Update::Suspect { id, incarnation, from, is_refused } => {
+                self.suspect(id, incarnation, from, is_refused);
+            }
             Update::Dead { id, incarnation } => self.dead(id, incarnation),
             Update::Left { id, incarnation } => self.left(id, incarnation),
         }
@@ -761,40 +785,40 @@ impl Swim {
         self.broadcasts.push(&update);
     }
 
-    fn suspect(&mut self, id: NodeId, incarnation: u64, from: NodeId) {
-        self.suspect_by(id, incarnation, from, self.confirmations_wanted());
-    }
-
-    /// `wanted` others must find the same until the suspect has only the least time.
-    fn suspect_by(&mut self, id: NodeId, incarnation: u64, from: NodeId, wanted: u32) {
+    fn suspect(&mut self, id: NodeId, incarnation: u64, from: NodeId, is_refused: bool) {
         if id == self.settings.id {
             return self.refute(incarnation);
         }
-        let least = self.suspicion_least();
-        let most = least * self.settings.suspicion_max_mult;
+        let (spans, wanted) = (self.suspicion_spans(), self.suspicion_wanted());
+        let own = self.settings.id.clone();
         let Some(known) = self.members.get_mut(&id) else { return };
         if incarnation < known.member.incarnation || !known.member.state.is_present() {
             return;
         }
-        known.member.incarnation = incarnation;
-        let is_first = known.suspicion.is_none();
-        let suspicion = known
-            .suspicion
-            .get_or_insert_with(|| Box::new(Suspicion::new(self.now, from.clone(), wanted, least, most)));
-        if !is_first && !suspicion.confirm(&from) {
+        if incarnation > known.member.incarnation {
+            // It has refuted what was said of it before.
+            known.member.incarnation = incarnation;
+            known.suspicion = None;
+        }
+        let suspicion =
+            known.suspicion.get_or_insert_with(|| Box::new(Suspicion::new(self.now, spans, wanted)));
+        if !suspicion.confirm(&from, is_refused) {
             return;
         }
         let deadline = suspicion.deadline();
-        self.at(deadline.max(self.now), Timer::Suspicion(id.clone()));
-        let update = Update::Suspect { id: id.clone(), incarnation, from };
-        if !is_first {
-            self.broadcasts.push(&update);
-            return;
+        // What others were told is not believed, but tried.
+        let asks = is_refused && suspicion.wants_refusal(&own);
+        let address = known.member.address;
+        if known.member.state == State::Alive {
+            (known.member.state, known.member.since) = (State::Suspect, self.now);
+            self.outputs.push(Output::Event(Event::Suspected(known.member.clone())));
         }
-        let member = &mut self.members.get_mut(&id).expect("it was just seen").member;
-        (member.state, member.since) = (State::Suspect, self.now);
-        let member = member.clone();
-        self.tell(&update, Event::Suspected(member));
+        self.at(deadline.max(self.now), Timer::Suspicion(id.clone()));
+        self.broadcasts.push(&Update::Suspect { id: id.clone(), incarnation, from, is_refused });
+        if asks {
+            let exchange = Exchange::Suspected { id: id.clone(), incarnation };
+            self.request(address, &exchange, Purpose::Tell { suspect: id, incarnation });
+        }
     }
 
     fn dead(&mut self, id: NodeId, incarnation: u64) {
@@ -862,16 +886,22 @@ impl Swim {
         self.broadcasts.push(&Update::Left { id: self.settings.id.clone(), incarnation: self.incarnation });
     }
 
-    /// How many others must find the same until a suspect has only the least time: none where there are too few.
-    fn confirmations_wanted(&self) -> u32 {
-        let wanted = self.settings.suspicion_mult.saturating_sub(2);
-        // Neither this node nor the suspect.
-        if self.present.saturating_sub(1) < wanted as usize { 0 } else { wanted }
+    /// As many as there are, where there are few: neither this node nor the suspect confirms what this node has found.
+    fn suspicion_wanted(&self) -> Wanted {
+        let confirmations = self.settings.suspicion_mult.saturating_sub(2);
+        let is_few = self.present.saturating_sub(1) < confirmations as usize;
+        Wanted { confirmations: if is_few { 0 } else { confirmations }, refusals: self.present.clamp(1, 2) }
     }
 
-    fn suspicion_least(&self) -> Duration {
+    fn suspicion_spans(&self) -> Spans {
         let scale = ((self.present + 1) as f64).log10().max(1.0);
-        self.settings.probe_interval.mul_f64(f64::from(self.settings.suspicion_mult) * scale)
+        let span = |mult: u32| self.settings.probe_interval.mul_f64(f64::from(mult) * scale);
+        let least = span(self.settings.suspicion_mult);
+        Spans {
+            refused: span(self.settings.refused_mult).min(least),
+            least,
+            most: least * self.settings.suspicion_max_mult,
+        }
     }
 }
 

@@ -77,6 +77,8 @@ pub enum Update {
         incarnation: u64,
         /// Who found out.
         from: NodeId,
+        /// Whether the machine has told `from` that nobody listens there.
+        is_refused: bool,
     },
     /// It has not said that it lives.
     #[serde(rename = "d")]
@@ -181,6 +183,15 @@ pub enum Exchange {
         /// Of the question.
         number: u32,
     },
+    /// Somebody was told that nobody listens where you are; the answer is what you say of yourself, above that, as an
+    /// [`Exchange::State`].
+    #[serde(rename = "u")]
+    Suspected {
+        /// Who is meant.
+        id: NodeId,
+        /// At which incarnation.
+        incarnation: u64,
+    },
 }
 
 /// Bytes that are no message.
@@ -245,7 +256,7 @@ mod tests {
         let ask = Message::PingRequest { number: 7, from: id("a"), to: id("b"), address };
         let updates = [
             Update::Alive { id: id("c"), incarnation: u64::MAX, address, metadata: metadata.clone() },
-            Update::Suspect { id: id("c"), incarnation: 1, from: id("a") },
+            Update::Suspect { id: id("c"), incarnation: 1, from: id("a"), is_refused: true },
             Update::Dead { id: id("c"), incarnation: 1 },
             Update::Left { id: id("c"), incarnation: 1 },
         ];
