@@ -1,6 +1,7 @@
 //! Membership in simulated networks: what must hold whatever links and nodes do.
 
 mod net;
+mod offers;
 mod real;
 
 use std::collections::BTreeMap;
@@ -307,6 +308,8 @@ fn what_is_newer_and_what_is_worse_wins() {
         (vec![alive(2), dead(2), alive(3)], State::Alive, 3),
         (vec![alive(2), left(2), alive(2), dead(2)], State::Left, 2),
         (vec![alive(2), left(2), alive(3)], State::Alive, 3),
+        (vec![alive(2), dead(2), left(2), dead(2)], State::Left, 2),
+        (vec![alive(2), dead(2), left(1)], State::Dead, 2),
     ];
     for (heard, state, incarnation) in rows {
         let mut swim = Swim::new(Settings::new(id(0), address(0), 1), Duration::ZERO);

@@ -6,21 +6,27 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::member::NodeId;
-use super::message::{Update, encode};
+use super::message::{Subject, Update, encode};
 
-/// Updates, at most one of each node: a newer one takes the place of an older one.
+/// Updates, at most one of each subject: a newer one takes the place of an older one.
 #[derive(Debug)]
 pub struct Broadcasts {
     /// Longer ones are not passed on, since they would keep others waiting; full states have them.
     bytes_max: usize,
-    waiting: BTreeMap<Rank, (NodeId, Vec<u8>)>,
-    ranks: BTreeMap<NodeId, Rank>,
+    waiting: BTreeMap<Rank, (Subject, Vec<u8>)>,
+    ranks: BTreeMap<Subject, Rank>,
     counter: u64,
+    notes: usize,
 }
 
-/// Who has gone least often comes first, and of these the newest.
-type Rank = (u32, Reverse<u64>);
+/// What is said of members comes first, whatever else there is to tell; then what has gone least often; of these the
+/// newest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    is_aside: bool,
+    transmits: u32,
+    age: Reverse<u64>,
+}
 
 /// Updates that do not fit may be followed by smaller ones that do; so many are tried.
 const MISFITS_MAX: usize = 4;
@@ -30,7 +36,12 @@ const UPDATE_BYTES_MIN: usize = 8;
 impl Broadcasts {
     /// None yet, and none that is longer than so many bytes.
     pub fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, waiting: BTreeMap::new(), ranks: BTreeMap::new(), counter: 0 }
+        Self { bytes_max, waiting: BTreeMap::new(), ranks: BTreeMap::new(), counter: 0, notes: 0 }
+    }
+
+    /// Longer updates are not passed on.
+    pub fn bytes_max(&self) -> usize {
+        self.bytes_max
     }
 
     /// Has an update passed on.
@@ -40,21 +51,29 @@ impl Broadcasts {
             return;
         }
         self.counter += 1;
-        let (id, rank) = (update.id().clone(), (0, Reverse(self.counter)));
-        if let Some(older) = self.ranks.insert(id.clone(), rank) {
-            self.waiting.remove(&older);
+        let subject = update.subject();
+        let is_aside = !matches!(subject, Subject::Member(_));
+        let rank = Rank { is_aside, transmits: 0, age: Reverse(self.counter) };
+        match self.ranks.insert(subject.clone(), rank) {
+            Some(older) => drop(self.waiting.remove(&older)),
+            None => self.notes += usize::from(is_note(&subject)),
         }
-        self.waiting.insert(rank, (id, bytes));
+        self.waiting.insert(rank, (subject, bytes));
     }
 
-    /// Whether something of this node is still to be passed on.
-    pub fn holds(&self, id: &NodeId) -> bool {
-        self.ranks.contains_key(id)
+    /// Whether something of this subject is still to be passed on.
+    pub fn holds(&self, subject: &Subject) -> bool {
+        self.ranks.contains_key(subject)
     }
 
     /// Whether there is nothing to pass on.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// Notes that are still to be passed on.
+    pub fn notes(&self) -> usize {
+        self.notes
     }
 
     /// Adds as many as fit into `bytes_max`; each goes at most `transmits_max` times.
@@ -72,17 +91,22 @@ impl Broadcasts {
             body.extend_from_slice(bytes);
             sent.push(*rank);
         }
-        for (transmits, age) in sent {
-            let (id, bytes) = self.waiting.remove(&(transmits, age)).expect("it was just seen");
-            let rank = (transmits + 1, age);
-            if rank.0 < transmits_max {
-                self.ranks.insert(id.clone(), rank);
-                self.waiting.insert(rank, (id, bytes));
+        for rank in sent {
+            let (subject, bytes) = self.waiting.remove(&rank).expect("it was just seen");
+            let rank = Rank { transmits: rank.transmits + 1, ..rank };
+            if rank.transmits < transmits_max {
+                self.ranks.insert(subject.clone(), rank);
+                self.waiting.insert(rank, (subject, bytes));
             } else {
-                self.ranks.remove(&id);
+                self.ranks.remove(&subject);
+                self.notes -= usize::from(is_note(&subject));
             }
         }
     }
+}
+
+fn is_note(subject: &Subject) -> bool {
+    matches!(subject, Subject::Note(..))
 }
 
 #[cfg(test)]

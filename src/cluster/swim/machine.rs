@@ -1,8 +1,10 @@
 //! The protocol: probing, suspicion, gossip, exchange of full states, and the rules by which records change.
 //!
-//! The rules, for a record of a node at an incarnation: a higher incarnation wins; at the same one dead wins over
-//! suspect, and suspect over alive; only the node itself counts its incarnation up, to refute. So old news changes
-//! nothing, whenever and however often it comes.
+//! The rules, for a record of a node at an incarnation: a higher incarnation wins; at the same one left wins over dead,
+//! dead over suspect, and suspect over alive; only the node itself counts its incarnation up, to refute. So old news
+//! changes nothing, whenever and however often it comes.
+
+mod telling;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -12,7 +14,12 @@ use std::time::Duration;
 use super::awareness::Awareness;
 use super::broadcast::Broadcasts;
 use super::member::{Event, Member, Metadata, NodeId, State};
-use super::message::{Exchange, Message, Record, Update, decode, decode_exchange, digest, encode};
+use super::message::{
+    Exchange, Message, Record, ServiceRecord, Subject, Update, decode, decode_exchange, digest, encode,
+};
+use super::notes::Notes;
+use super::offers::Offers;
+use super::service::{Service, Status};
 use super::suspicion::{Spans, Suspicion, Wanted};
 use crate::base::rng::Rng;
 
@@ -50,11 +57,11 @@ pub struct Settings {
     pub push_pull_interval: Duration,
     /// How long a dead node is still told what is said of it.
     pub gossip_to_dead: Duration,
-    /// After which the record of a node that is dead or has left is forgotten.
+    /// After which the record of a node that is dead or has left, or of a service that is gone, is forgotten.
     pub reclaim: Duration,
     /// The longest datagram, without what the driver puts around it.
     pub body_bytes_max: usize,
-    /// More members are not taken up, whoever tells of them.
+    /// More members, and more services in all, are not taken up, whoever tells of them.
     pub members_max: usize,
 }
 
@@ -123,6 +130,24 @@ pub enum Input<'i> {
     Leave,
     /// This node says something else of itself.
     Metadata(&'i Metadata),
+    /// This node offers a service, or says something else of it. Nothing happens if
+    /// [`check_offer`](Swim::check_offer) does not allow it.
+    Offer {
+        /// What it is.
+        service: &'i Service,
+        /// How well it is.
+        status: Status,
+        /// How busy it is.
+        load: u32,
+        /// Why it has its status.
+        note: &'i str,
+    },
+    /// This node does not offer the service of this id any more.
+    Withdraw(&'i str),
+    /// This node has something to say to all. Nothing happens if [`check_note`](Swim::check_note) does not allow it.
+    Note(&'i [u8]),
+    /// Somebody knows that a dead node will not come back: its record says then that it has left.
+    ForceLeave(&'i NodeId),
 }
 
 /// What goes out.
@@ -179,6 +204,8 @@ pub struct Swim {
     requests: BTreeMap<u64, Purpose>,
     awareness: Awareness,
     broadcasts: Broadcasts,
+    offers: Offers,
+    notes: Notes,
     timers: BinaryHeap<Reverse<(Duration, u64, Timer)>>,
     /// Counts timers, requests and questions.
     counter: u64,
@@ -237,6 +264,7 @@ impl Swim {
     pub fn new(settings: Settings, now: Duration) -> Self {
         let rng = Rng::new(settings.seed);
         let update_bytes_max = settings.body_bytes_max.saturating_sub(MESSAGE_BYTES_MAX);
+        let offers = Offers::new(settings.id.clone(), settings.reclaim, settings.members_max);
         let mut swim = Self {
             settings,
             rng,
@@ -252,6 +280,8 @@ impl Swim {
             requests: BTreeMap::new(),
             awareness: Awareness::default(),
             broadcasts: Broadcasts::new(update_bytes_max),
+            offers,
+            notes: Notes::default(),
             timers: BinaryHeap::new(),
             counter: 0,
             outputs: Vec::new(),
@@ -308,6 +338,10 @@ impl Swim {
                 self.incarnation += 1;
                 self.announce();
             }
+            Input::Offer { service, status, load, note } => self.offer(service, status, load, note),
+            Input::Withdraw(id) => self.withdraw(id),
+            Input::Note(body) => self.note(body),
+            Input::ForceLeave(id) => self.force_leave(id),
         }
         std::mem::take(&mut self.outputs)
     }
@@ -344,7 +378,8 @@ impl Swim {
 
     /// Whether this node has left and as many as can be have been told.
     pub fn has_left(&self) -> bool {
-        self.is_leaving && (self.present == 0 || !self.broadcasts.holds(&self.settings.id))
+        self.is_leaving
+            && (self.present == 0 || !self.broadcasts.holds(&Subject::Member(self.settings.id.clone())))
     }
 
     fn after(&mut self, span: Duration, timer: Timer) {
@@ -381,6 +416,7 @@ impl Swim {
                 self.after(self.settings.gossip_interval, Timer::Gossip);
             }
             Timer::Exchange => {
+                self.offers.sweep(self.now);
                 self.exchange();
                 self.after(self.exchange_interval(), Timer::Exchange);
             }
@@ -400,6 +436,8 @@ impl Swim {
                 if self.members.get(&id).filter(is_old).is_some() {
                     self.members.remove(&id);
                     self.order.retain(|known| *known != id);
+                    self.offers.forget(&id);
+                    self.notes.forget(&id);
                     self.outputs.push(Output::Event(Event::Forgotten(id)));
                 }
             }
@@ -508,9 +546,10 @@ impl Swim {
 
     fn hear(&mut self, from: SocketAddr, body: &[u8]) {
         let Ok((message, updates)) = decode(body) else { return };
-        for update in updates {
-            self.learn(update);
-        }
+        // Members first: services of a node that is not known are not taken up.
+        let (of_members, others): (Vec<_>, Vec<_>) =
+            updates.into_iter().partition(|update| update.incarnation().is_some());
+        of_members.into_iter().chain(others).for_each(|update| self.learn(update));
         match message {
             None => {}
             // One who had this address before may be meant.
@@ -599,9 +638,10 @@ impl Swim {
     /// A sum over everything that is known, this node included.
     fn digest(&self) -> u64 {
         let own = if self.is_leaving { State::Left } else { State::Alive };
-        self.members().fold(digest(&self.settings.id, self.incarnation, own), |sum, member| {
+        let members = self.members().fold(digest(&self.settings.id, self.incarnation, own), |sum, member| {
             sum.wrapping_add(digest(&member.id, member.incarnation, member.state))
-        })
+        });
+        members.wrapping_add(self.offers.digest(self.now))
     }
 
     fn exchange_with(&mut self, address: SocketAddr) {
@@ -617,9 +657,9 @@ impl Swim {
 
     fn be_asked(&mut self, stream: u64, body: &[u8]) {
         let answer = match decode_exchange(body) {
-            Ok(Exchange::State(records)) => {
+            Ok(Exchange::State { members, services, notes }) => {
                 // What it says of this node is answered with what follows from it.
-                records.into_iter().for_each(|record| self.merge(record));
+                self.merge_state(members, services, notes);
                 self.state()
             }
             // Mostly there is nothing new.
@@ -630,7 +670,7 @@ impl Swim {
                 if id == self.settings.id && incarnation < INCARNATION_MAX =>
             {
                 self.refute(incarnation);
-                Exchange::State(vec![self.record()])
+                Exchange::State { members: vec![self.record()], services: Vec::new(), notes: Vec::new() }
             }
             _ => return,
         };
@@ -639,12 +679,17 @@ impl Swim {
 
     fn be_answered(&mut self, request: u64, body: &[u8]) {
         match (self.requests.remove(&request), decode_exchange(body)) {
-            (Some(Purpose::State | Purpose::Tell { .. }), Ok(Exchange::State(records))) => {
-                records.into_iter().for_each(|record| self.merge(record));
+            (
+                Some(Purpose::State | Purpose::Tell { .. }),
+                Ok(Exchange::State { members, services, notes }),
+            ) => {
+                self.merge_state(members, services, notes);
             }
-            (Some(Purpose::Digest(address)), Ok(Exchange::State(records))) => {
-                let theirs = records.iter().fold(0, |sum: u64, record| sum.wrapping_add(record.digest()));
-                records.into_iter().for_each(|record| self.merge(record));
+            (Some(Purpose::Digest(address)), Ok(Exchange::State { members, services, notes })) => {
+                let digests =
+                    members.iter().map(Record::digest).chain(services.iter().map(ServiceRecord::digest));
+                let theirs = digests.fold(0, u64::wrapping_add);
+                self.merge_state(members, services, notes);
                 if self.digest() != theirs {
                     // There is something that they do not know.
                     self.exchange_with(address);
@@ -676,7 +721,18 @@ impl Swim {
             state: member.state,
             metadata: member.metadata.clone(),
         });
-        Exchange::State(std::iter::once(self.record()).chain(others).collect())
+        Exchange::State {
+            members: std::iter::once(self.record()).chain(others).collect(),
+            services: self.offers.told(self.now).cloned().collect(),
+            notes: self.notes.highest().map(|(origin, number)| (origin.clone(), number)).collect(),
+        }
+    }
+
+    fn merge_state(&mut self, members: Vec<Record>, services: Vec<ServiceRecord>, notes: Vec<(NodeId, u64)>) {
+        members.into_iter().for_each(|record| self.merge(record));
+        services.into_iter().for_each(|record| self.hear_service(record));
+        let own = notes.into_iter().find(|(origin, _)| *origin == self.settings.id);
+        self.notes.learn(own.map_or(0, |(_, sent)| sent));
     }
 
     fn merge(&mut self, record: Record) {
@@ -702,7 +758,7 @@ impl Swim {
     // The rules.
 
     fn learn(&mut self, update: Update) {
-        if update.incarnation() >= INCARNATION_MAX {
+        if update.incarnation().is_some_and(|incarnation| incarnation >= INCARNATION_MAX) {
             return;
         }
         match update {
@@ -714,6 +770,8 @@ impl Swim {
             }
             Update::Dead { id, incarnation } => self.dead(id, incarnation),
             Update::Left { id, incarnation } => self.left(id, incarnation),
+            Update::Service(record) => self.hear_service(record),
+            Update::Note { from, number, body } => self.hear_note(from, number, body),
         }
     }
 
@@ -841,17 +899,19 @@ impl Swim {
         }
     }
 
-    /// Ends a member that takes part, unless what is known of it is newer.
+    /// Ends a member, unless what is known of it is newer or as bad.
     fn end(&mut self, id: &NodeId, incarnation: u64, state: State) -> Option<Member> {
         let known = self.members.get_mut(id)?;
-        if incarnation < known.member.incarnation || !known.member.state.is_present() {
+        let before = known.member.state;
+        let is_worse = before.is_present() || before == State::Dead && state == State::Left;
+        if incarnation < known.member.incarnation || !is_worse {
             return None;
         }
         let member = &mut known.member;
         (member.incarnation, member.state, member.since) = (incarnation, state, self.now);
         known.suspicion = None;
         let member = known.member.clone();
-        self.present -= 1;
+        self.present -= usize::from(before.is_present());
         self.after(self.settings.reclaim, Timer::Reclaim(id.clone()));
         Some(member)
     }

@@ -10,6 +10,8 @@ use std::time::Duration;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::service::Offer;
+
 /// A node's name, unique in its cluster: 1 to 64 of `A-Z a-z 0-9 . _ -`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(Arc<str>);
@@ -123,7 +125,7 @@ pub struct Member {
     pub since: Duration,
 }
 
-/// What has become of a node.
+/// What has become of a node, or of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -143,4 +145,18 @@ pub enum Event {
     Forgotten(NodeId),
     /// Another node uses this node's name, from this address.
     NameTaken(SocketAddr),
+    /// A node that is there, or this one, offers a service that it did not offer before. What a node offers that was dead
+    /// or gone and is there again is not told one by one.
+    Registered(Arc<Offer>),
+    /// A service is another one, or is better or worse. Its load alone is not told.
+    Changed(Arc<Offer>),
+    /// A service is not offered any more, by a node that is there; this is what it was.
+    Deregistered(Arc<Offer>),
+    /// Another node has something to say to all.
+    Note {
+        /// Who.
+        from: NodeId,
+        /// What.
+        body: Vec<u8>,
+    },
 }

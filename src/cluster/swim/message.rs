@@ -4,12 +4,15 @@
 //! Decoding is total: whatever bytes come, it ends with values or an error, and takes memory for what is there only.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::member::{Metadata, NodeId, State};
+use super::notes;
+use super::service::Offer;
 use crate::base::rng::Rng;
 
 /// What a datagram asks or answers. Variants have short names on the wire, where every byte counts.
@@ -53,7 +56,7 @@ pub enum Message {
     },
 }
 
-/// What one node has to say of another.
+/// What one node has to say of another, or of its services, or to all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Update {
     /// It lives. Only the node itself begins this.
@@ -96,27 +99,121 @@ pub enum Update {
         /// At which incarnation.
         incarnation: u64,
     },
+    /// It offers a service, or does so no longer. Only the node itself begins this.
+    #[serde(rename = "o")]
+    Service(ServiceRecord),
+    /// It has something to say to all.
+    #[serde(rename = "n")]
+    Note {
+        /// Who.
+        from: NodeId,
+        /// Its how manieth note this is.
+        number: u64,
+        /// What.
+        #[serde(serialize_with = "notes::write", deserialize_with = "notes::read")]
+        body: Vec<u8>,
+    },
+}
+
+/// What an update is about: a newer one takes the place of an older one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// A node.
+    Member(NodeId),
+    /// A service of a node.
+    Service(NodeId, String),
+    /// A note of a node.
+    Note(NodeId, u64),
 }
 
 impl Update {
-    /// Of whom it is.
-    pub fn id(&self) -> &NodeId {
+    /// What it is about.
+    pub fn subject(&self) -> Subject {
         match self {
             Self::Alive { id, .. }
             | Self::Suspect { id, .. }
             | Self::Dead { id, .. }
-            | Self::Left { id, .. } => id,
+            | Self::Left { id, .. } => Subject::Member(id.clone()),
+            Self::Service(record) => Subject::Service(record.node().clone(), record.id().to_owned()),
+            Self::Note { from, number, .. } => Subject::Note(from.clone(), *number),
         }
     }
 
-    /// At which incarnation.
-    pub fn incarnation(&self) -> u64 {
+    /// At which incarnation, if it is about a node.
+    pub fn incarnation(&self) -> Option<u64> {
         match self {
             Self::Alive { incarnation, .. }
             | Self::Suspect { incarnation, .. }
             | Self::Dead { incarnation, .. }
-            | Self::Left { incarnation, .. } => *incarnation,
+            | Self::Left { incarnation, .. } => Some(*incarnation),
+            Self::Service(_) | Self::Note { .. } => None,
         }
+    }
+}
+
+/// What a node says of one of its services.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServiceRecord {
+    /// It offers it.
+    #[serde(rename = "o")]
+    Offered {
+        /// Counted by the node, over all of its services.
+        version: u64,
+        /// Whose, and what.
+        offer: Arc<Offer>,
+    },
+    /// It does not offer it any more.
+    #[serde(rename = "w")]
+    Withdrawn {
+        /// Counted by the node, over all of its services.
+        version: u64,
+        /// Whose.
+        node: NodeId,
+        /// Which.
+        id: String,
+    },
+}
+
+impl ServiceRecord {
+    /// Whose service it is.
+    pub fn node(&self) -> &NodeId {
+        match self {
+            Self::Offered { offer, .. } => &offer.node,
+            Self::Withdrawn { node, .. } => node,
+        }
+    }
+
+    /// Which of the node's services it is.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Offered { offer, .. } => &offer.service.id,
+            Self::Withdrawn { id, .. } => id,
+        }
+    }
+
+    /// How often the node had spoken of its services.
+    pub fn version(&self) -> u64 {
+        match self {
+            Self::Offered { version, .. } | Self::Withdrawn { version, .. } => *version,
+        }
+    }
+
+    /// What is offered.
+    pub fn offer(&self) -> Option<&Arc<Offer>> {
+        match self {
+            Self::Offered { offer, .. } => Some(offer),
+            Self::Withdrawn { .. } => None,
+        }
+    }
+
+    /// How long it is on the network.
+    pub fn bytes(&self) -> usize {
+        encode(self).len()
+    }
+
+    /// What stands for it in a digest.
+    pub fn digest(&self) -> u64 {
+        Rng::new(fnv(&encode(self))).next_u64()
     }
 }
 
@@ -144,10 +241,7 @@ impl Record {
 
 /// What stands for a record in a digest: sums of them do not depend on their order.
 pub fn digest(id: &NodeId, incarnation: u64, state: State) -> u64 {
-    // FNV-1a over the name, then mixed with the rest.
-    let name = id.as_str().bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let name = fnv(id.as_str().as_bytes());
     let state = match state {
         State::Alive | State::Suspect => 0,
         State::Dead => 1,
@@ -157,12 +251,26 @@ pub fn digest(id: &NodeId, incarnation: u64, state: State) -> u64 {
     Rng::new(mixed ^ state).next_u64()
 }
 
+/// FNV-1a, to be mixed with more.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
 /// What goes over a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exchange {
     /// Everything that a node knows; the answer is the same of the other.
     #[serde(rename = "s")]
-    State(Vec<Record>),
+    State {
+        /// Itself, and all others.
+        members: Vec<Record>,
+        /// Their services, and which of them are gone.
+        services: Vec<ServiceRecord>,
+        /// How many notes each has sent, of those who have sent any.
+        notes: Vec<(NodeId, u64)>,
+    },
     /// A sum of everything that a node knows; the answer is [`Exchange::Same`], or the other's [`Exchange::State`].
     #[serde(rename = "d")]
     Digest(u64),
@@ -244,9 +352,11 @@ const DEPTH_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {
-    use super::{Exchange, Message, Record, Update, decode, decode_exchange, encode};
+    use super::{Exchange, Message, Record, ServiceRecord, Update, decode, decode_exchange, encode};
     use crate::cluster::swim::member::{Metadata, NodeId, State};
+    use crate::cluster::swim::service::{Offer, Service, Status};
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
     #[test]
     fn what_is_said_is_heard() {
@@ -254,18 +364,37 @@ mod tests {
         let address = "[::1]:7946".parse().expect("an address");
         let metadata = Metadata::new(BTreeMap::from([("zone".to_owned(), "a".to_owned())]));
         let ask = Message::PingRequest { number: 7, from: id("a"), to: id("b"), address };
+        let service = Service {
+            id: "web-1".to_owned(),
+            name: "web".to_owned(),
+            address: "::1".to_owned(),
+            port: 80,
+            tags: vec!["blue".to_owned()],
+            metadata: BTreeMap::from([("zone".to_owned(), "a".to_owned())]),
+        };
+        let offer =
+            Offer { node: id("c"), service, status: Status::Warning, load: 7, note: "HTTP 429".to_owned() };
+        let offered = ServiceRecord::Offered { version: 1, offer: Arc::new(offer) };
+        let withdrawn = ServiceRecord::Withdrawn { version: 2, node: id("c"), id: "web-2".to_owned() };
         let updates = [
             Update::Alive { id: id("c"), incarnation: u64::MAX, address, metadata: metadata.clone() },
             Update::Suspect { id: id("c"), incarnation: 1, from: id("a"), is_refused: true },
             Update::Dead { id: id("c"), incarnation: 1 },
             Update::Left { id: id("c"), incarnation: 1 },
+            Update::Service(offered.clone()),
+            Update::Service(withdrawn.clone()),
+            Update::Note { from: id("a"), number: 7, body: vec![0, 255, 1] },
         ];
         let mut bytes = encode(&Some(&ask));
         updates.iter().for_each(|update| bytes.extend(encode(update)));
         assert_eq!(decode(&bytes), Ok((Some(ask), updates.to_vec())));
         assert_eq!(decode(&encode(&None::<Message>)), Ok((None, Vec::new())));
         let record = Record { id: id("d"), address, incarnation: 3, state: State::Left, metadata };
-        let state = Exchange::State(vec![record; 3]);
+        let state = Exchange::State {
+            members: vec![record; 3],
+            services: vec![offered, withdrawn],
+            notes: vec![(id("a"), 7)],
+        };
         let bytes = encode(&state);
         assert_eq!(decode_exchange(&bytes), Ok(state));
         assert!(decode_exchange(&[&bytes[..], &[0]].concat()).is_err());

@@ -9,10 +9,17 @@ mod broadcast;
 mod machine;
 mod member;
 mod message;
+mod notes;
+mod offers;
+mod service;
 mod suspicion;
 
 pub use awareness::SCORE_MAX;
 pub use machine::{Input, Output, Settings, Swim};
 pub use member::{Event, Member, Metadata, NODE_ID_BYTES_MAX, NodeId, State};
 pub(super) use message::decode_whole;
-pub use message::{Exchange, Malformed, Message, Record, Update, decode, decode_exchange, encode};
+pub use message::{
+    Exchange, Malformed, Message, Record, ServiceRecord, Subject, Update, decode, decode_exchange, encode,
+};
+pub use notes::{NOTE_BYTES_MAX, NoteError};
+pub use service::{Offer, SERVICES_MAX, Service, ServiceError, Status};
