@@ -15,7 +15,7 @@ pub struct ClusterConfig {
     pub name: String,
     /// Where it listens; port 0 for any.
     pub bind: SocketAddr,
-    /// Where others reach it, if that is elsewhere.
+    /// Where others reach it, if that is elsewhere; port 0 for the one that it listens at.
     pub advertise: Option<SocketAddr>,
     /// Nodes by which it joins. They are asked until one has answered.
     pub seeds: Vec<SocketAddr>,

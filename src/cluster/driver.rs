@@ -77,6 +77,7 @@ struct Shared {
     envelope: Arc<RwLock<Envelope>>,
     conversations: Arc<Conversations>,
     packet_bytes_max: usize,
+    advertised: SocketAddr,
     address: SocketAddr,
     seeds: Vec<SocketAddr>,
     started: Instant,
@@ -124,7 +125,10 @@ impl Cluster {
         let listen = |source| ClusterError::Listen { address: config.bind, source };
         let (listener, socket) = bind(config.bind).map_err(listen)?;
         let local = listener.local_addr().map_err(listen)?;
-        let address = config.advertise.unwrap_or(local);
+        let mut address = config.advertise.unwrap_or(local);
+        if address.port() == 0 {
+            address.set_port(local.port());
+        }
         let mut seed = [0; 8];
         getrandom::fill(&mut seed)
             .map_err(|error| ClusterError::Config(format!("no randomness: {error}")))?;
@@ -153,6 +157,7 @@ impl Cluster {
             id,
             envelope,
             packet_bytes_max: config.packet_bytes_max,
+            advertised: address,
             address: local,
             seeds: config.seeds.into_iter().filter(|seed| *seed != address).collect(),
             started: Instant::now(),
@@ -187,6 +192,11 @@ impl Cluster {
     /// This node's name.
     pub fn id(&self) -> &NodeId {
         &self.shared.id
+    }
+
+    /// Where others reach this node.
+    pub fn advertised(&self) -> SocketAddr {
+        self.shared.advertised
     }
 
     /// Where this node listens.

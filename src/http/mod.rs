@@ -55,8 +55,10 @@ impl Server {
     pub fn start_with(node: Arc<Node>, listener: TcpListener, limits: Limits) -> io::Result<Self> {
         let wrap = wrap(&node.settings()).map_err(io::Error::other)?;
         let stats = Arc::new(server::FrontStats::default());
-        let app = Arc::new(app::App::new(node, Arc::clone(&stats), listener.local_addr()?));
-        Ok(Self { front: server::Front::start(listener, app, limits, stats, wrap)? })
+        let app = Arc::new(app::App::new(Arc::clone(&node), Arc::clone(&stats), listener.local_addr()?));
+        let front = server::Front::start(listener, app, limits, stats, wrap)?;
+        node.announce_http(front.address());
+        Ok(Self { front })
     }
 
     /// Where it listens.

@@ -1,8 +1,11 @@
-//! Layer 4: one badbatch process: its configuration, its engine, its keys, what it keeps on disk, its start and end.
+//! Layer 4: one badbatch process: its configuration, its engine, its keys, its place in a cluster, what it keeps on disk,
+//! its start and end.
 //!
 //! Nothing here knows of HTTP: a face is given a [`Node`] and serves it. Events are volatile; what a node keeps in its
 //! data folder are definitions, keys and the answers that idempotency needs. Start with [`Node`] and [`Settings`].
 
+mod bell;
+mod cluster;
 mod history;
 mod keys;
 mod logs;
@@ -11,6 +14,7 @@ mod settings;
 mod store;
 mod tree;
 
+pub use cluster::HTTP;
 pub use history::{History, SERIES, STEP_SECONDS};
 pub use keys::{AccessKey, Keys, NewKey, Role};
 pub use logs::{LogFormat, Logs};

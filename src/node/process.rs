@@ -7,16 +7,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::{Mutex, RwLock};
 use serde_json::json;
 use thiserror::Error;
 
+use super::bell::Bell;
+use super::cluster::Membership;
 use super::history::{History, STEP_SECONDS};
 use super::keys::{Keys, NewKey, Role};
 use super::logs::Logs;
 use super::settings::{SettingError, Settings};
 use super::store::{Kept, Store, StoreError, replace_file};
 use crate::base::clock::Clock;
+use crate::cluster::ClusterError;
 use crate::engine::{
     Author, Defaults, Definition, Engine, EngineError, EngineOptions, Idempotency, Lifecycle, NamedDisruptor,
 };
@@ -44,9 +47,9 @@ pub enum StartError {
         /// The answer.
         reason: String,
     },
-    /// A setting asks for what this program does not have.
-    #[error("{0}")]
-    Unavailable(String),
+    /// The node cannot take part in its cluster.
+    #[error("cluster: {0}")]
+    Cluster(#[from] ClusterError),
 }
 
 /// How a node's end went.
@@ -75,6 +78,7 @@ pub struct Node {
     /// Held for as long as a reload takes.
     source: Mutex<Option<Source>>,
     sampler: Mutex<Option<(Arc<Bell>, JoinHandle<()>)>>,
+    pub(super) membership: Option<Membership>,
     new_key: Option<(String, PathBuf)>,
     needs_keys: bool,
 }
@@ -105,13 +109,6 @@ pub enum ReloadError {
     Wrong(Vec<SettingError>),
 }
 
-/// Ends the sampler's pause.
-#[derive(Default)]
-struct Bell {
-    is_rung: Mutex<bool>,
-    changed: Condvar,
-}
-
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// The disruptor that is there at the first start.
 const MAIN: &str = "main";
@@ -124,10 +121,6 @@ impl Node {
         settings: Settings,
         on_shutdown: impl Fn() + Send + Sync + 'static,
     ) -> Result<Arc<Self>, StartError> {
-        if settings.is_on("server.cluster_mode") {
-            let message = "server.cluster_mode: this program has no cluster; leave it out";
-            return Err(StartError::Unavailable(message.to_owned()));
-        }
         let clock = Clock::system();
         let store = settings.data_dir().map(|folder| Store::open(&folder)).transpose()?.map(Arc::new);
         let keys = store.as_ref().map_or_else(|| Ok(Keys::default()), |store| store.keys())?;
@@ -162,6 +155,7 @@ impl Node {
         }
         let (kept, deleted) =
             store.as_ref().map_or_else(|| Ok(Default::default()), |store| store.disruptors())?;
+        let membership = Membership::start(&settings, store.as_deref())?;
         let node = Arc::new(Self {
             started: clock.monotonic(),
             clock,
@@ -176,6 +170,7 @@ impl Node {
             drain: Mutex::new(None),
             source: Mutex::new(None),
             sampler: Mutex::new(None),
+            membership,
             new_key,
             needs_keys,
             settings: RwLock::new(settings),
@@ -220,11 +215,7 @@ impl Node {
         let (history, clock) = (Arc::clone(&self.history), self.clock.clone());
         let (store, idempotency) = (self.store.clone(), Arc::clone(&self.idempotency));
         let sample = move || {
-            let mut is_rung = own.is_rung.lock();
             for second in 0_u64.. {
-                if *is_rung {
-                    break;
-                }
                 if let Some(store) = store.as_ref().filter(|store| store.has_stale_answers())
                     && let Err(error) = store.replace_answers(|| idempotency.remembered())
                 {
@@ -234,7 +225,9 @@ impl Node {
                     history.record(&engine, clock.unix_micros() / 1_000_000);
                 }
                 engine.list().iter().for_each(|disruptor| disruptor.sample());
-                own.changed.wait_for(&mut is_rung, SAMPLE_EVERY);
+                if own.is_rung_within(SAMPLE_EVERY) {
+                    break;
+                }
             }
         };
         let thread = thread::Builder::new().name("sampler".to_owned()).spawn(sample);
@@ -244,16 +237,17 @@ impl Node {
         Ok(())
     }
 
-    /// Drains every disruptor and ends. Events that are left after the time are told, not lost silently.
+    /// Drains every disruptor, leaves the cluster, and ends. Events that are left after the time are told, not lost silently.
     pub fn stop(&self) -> Stopped {
         self.begin_drain();
         if let Some((bell, thread)) = self.sampler.lock().take() {
-            *bell.is_rung.lock() = true;
-            bell.changed.notify_all();
+            bell.ring();
             // It does nothing that could panic but by our own fault, which has been printed.
             let _ended = thread.join();
         }
-        Stopped { left: self.engine.shut_down(self.drain_timeout()) }
+        let left = self.engine.shut_down(self.drain_timeout());
+        self.leave_cluster();
+        Stopped { left }
     }
 
     /// Makes the node say that it is not ready any more.

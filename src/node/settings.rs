@@ -8,13 +8,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::tree::{self, Node, Tree};
 use crate::base::nearest::nearest;
 use crate::engine::{
-    Defaults, Definition, Fields, PRODUCER_TYPES, WAIT_STRATEGIES, check_size, whole_number,
+    Defaults, Definition, Fields, PRODUCER_TYPES, WAIT_STRATEGIES, check_name, check_size, whole_number,
 };
 
 /// Where a value came from.
@@ -24,6 +26,8 @@ pub enum Origin {
     Default,
     /// The configuration file, on this line.
     File(u64),
+    /// The same, by another name of the key.
+    Alias(u64, &'static str),
     /// This variable of the environment.
     Environment(&'static str),
     /// This flag of the command line.
@@ -37,6 +41,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => f.write_str("default"),
             Self::File(line) => write!(f, "file, line {line}"),
+            Self::Alias(line, name) => write!(f, "file, line {line}, {name}"),
             Self::Environment(name) => write!(f, "environment, {name}"),
             Self::Flag(name) => write!(f, "flag, {name}"),
             Self::Api => f.write_str("api"),
@@ -65,6 +70,12 @@ enum Kind {
     Texts,
     Pairs,
     Size,
+    /// A name of a node or a cluster.
+    Name,
+    /// Hosts with ports.
+    Hosts,
+    /// 32 bytes in base64.
+    Secret,
 }
 
 struct Key {
@@ -123,18 +134,25 @@ const KEYS: &[Key] = &[
     key("server.tls_certificate", Kind::Text, "null"),
     key("server.tls_key", Kind::Text, "null"),
     key("server.metadata", Kind::Pairs, "{}"),
-    key("server.cluster_mode", Kind::Switch, "false"),
     key("auth.enabled", Kind::Word(&["auto", "true", "false"]), "\"auto\"").from("BADBATCH_AUTH_ENABLED"),
     key("auth.api_keys", Kind::Texts, "[]").from("BADBATCH_API_KEYS").secret(),
-    key("cluster.bind_addr", Kind::Address, "\"0.0.0.0:7946\""),
-    key("cluster.advertise_addr", Kind::Address, "null"),
-    key("cluster.seed_nodes", Kind::Texts, "[]"),
-    key("cluster.node_id", Kind::Text, "null"),
+    key("cluster.enabled", Kind::Switch, "false").from("BADBATCH_CLUSTER"),
+    key("cluster.node_id", Kind::Name, "null").from("BADBATCH_NODE_ID"),
+    key("cluster.name", Kind::Name, "\"badbatch\"").from("BADBATCH_CLUSTER_NAME"),
+    key("cluster.bind_addr", Kind::Address, "\"0.0.0.0:7946\"").from("BADBATCH_CLUSTER_BIND"),
+    key("cluster.advertise_addr", Kind::Address, "null").from("BADBATCH_CLUSTER_ADVERTISE"),
+    key("cluster.seed_nodes", Kind::Hosts, "[]").from("BADBATCH_SEED"),
     key("cluster.gossip_interval_ms", Kind::Number(50, 60_000), "200"),
-    key("cluster.probe_interval_secs", Kind::Number(1, 3600), "1"),
+    key("cluster.probe_interval_ms", Kind::Number(100, 3_600_000), "1000"),
+    key("cluster.probe_timeout_ms", Kind::Number(10, 3_600_000), "500"),
+    key("cluster.indirect_probes", Kind::Number(0, 16), "3"),
+    key("cluster.suspicion_mult", Kind::Number(1, 100), "4"),
+    key("cluster.fanout", Kind::Number(1, 64), "3"),
+    key("cluster.push_pull_interval_secs", Kind::Number(1, 86_400), "30"),
+    key("cluster.packet_bytes_max", Kind::Number(512, 65_507), "1400"),
     key("cluster.enable_compression", Kind::Switch, "true"),
-    key("cluster.enable_encryption", Kind::Switch, "false"),
-    key("cluster.encryption_key", Kind::Text, "null").secret(),
+    key("cluster.enable_encryption", Kind::Switch, "false").from("BADBATCH_CLUSTER_ENCRYPTION"),
+    key("cluster.encryption_key", Kind::Secret, "null").from("BADBATCH_CLUSTER_KEY").secret(),
     key("cluster.metadata", Kind::Pairs, "{}"),
     key("defaults.buffer_size", Kind::Size, "1024"),
     key("defaults.producer_type", Kind::Word(PRODUCERS), "\"single\""),
@@ -144,13 +162,18 @@ const KEYS: &[Key] = &[
     key("logging.format", Kind::Word(&["auto", "text", "json"]), "\"auto\""),
 ];
 
-/// Other names of keys, from before there was one name for each.
-const ALIASES: &[(&str, &str)] = &[
-    ("server.cluster_bind_addr", "cluster.bind_addr"),
-    ("server.seed_nodes", "cluster.seed_nodes"),
-    ("disruptor.default_buffer_size", "defaults.buffer_size"),
-    ("disruptor.default_wait_strategy", "defaults.wait_strategy"),
+/// Other names of keys, from before there was one name for each, and by what a number there is multiplied.
+const ALIASES: &[(&str, &str, u64)] = &[
+    ("server.cluster_mode", "cluster.enabled", 1),
+    ("server.cluster_bind_addr", "cluster.bind_addr", 1),
+    ("server.seed_nodes", "cluster.seed_nodes", 1),
+    ("cluster.probe_interval_secs", "cluster.probe_interval_ms", 1000),
+    ("disruptor.default_buffer_size", "defaults.buffer_size", 1),
+    ("disruptor.default_wait_strategy", "defaults.wait_strategy", 1),
 ];
+
+/// What goes with each node is 512 bytes at most, and some are for what the server says itself.
+const METADATA_BYTES_MAX: usize = 448;
 
 /// The section of the file that holds definitions of disruptors.
 const DISRUPTORS: &str = "disruptors";
@@ -212,6 +235,9 @@ impl Settings {
             let key = find(path).expect("flags name keys");
             settings.set_text(key, text, Origin::Flag(flag), &mut errors);
         }
+        if errors.is_empty() {
+            settings.check_cluster(&mut errors);
+        }
         // With the defaults known.
         if let Some(definitions) = definitions {
             settings.read_definitions(definitions, &mut errors);
@@ -226,6 +252,8 @@ impl Settings {
             return None;
         };
         let mut definitions = None;
+        // They are read when it is known whether the key itself is there.
+        let mut aliases = Vec::new();
         for (section, line, node) in sections {
             let place = format!("line {line}");
             if section == DISRUPTORS {
@@ -235,7 +263,7 @@ impl Settings {
             if section == CLIENT {
                 continue;
             }
-            let mut names: Vec<&str> =
+            let mut names: Vec<&'static str> =
                 KEYS.iter().map(|key| key.path).chain(ALIASES.iter().map(|alias| alias.0)).collect();
             let sections: Vec<&str> = names.iter().filter_map(|path| path.split('.').next()).collect();
             if !sections.contains(&section.as_str()) {
@@ -258,33 +286,33 @@ impl Settings {
             for (name, line, node) in members {
                 let path = format!("{section}.{name}");
                 let place = format!("line {line}");
-                let alias = ALIASES.iter().find(|(alias, _)| *alias == path);
-                match find(alias.map_or(path.as_str(), |(_, path)| path)) {
-                    Some(key) => {
-                        let has_value = self.values[key.path].origin != Origin::Default;
-                        if let Some((alias, path)) = alias {
-                            self.notices.push(match has_value {
-                                true => format!(
-                                    "{place}: `{path}` is used, and not `{alias}`, which means the same"
-                                ),
-                                false => format!("{place}: `{alias}` is understood as `{path}`"),
-                            });
-                        }
-                        if alias.is_none() || !has_value {
-                            self.set(key, node.to_json(), Origin::File(*line), place, errors);
-                        }
-                    }
-                    None => {
-                        let known =
-                            names.iter().filter_map(|path| path.split_once('.').map(|(_, name)| name));
-                        let hint = hint(name, known);
-                        errors.push(SettingError {
-                            place,
-                            message: format!("`{path}` is not a known key{hint}"),
-                        });
-                    }
+                if let Some(key) = find(&path) {
+                    self.set(key, node.to_json(), Origin::File(*line), place, errors);
+                } else if let Some(alias) = ALIASES.iter().find(|(alias, ..)| *alias == path) {
+                    aliases.push((*alias, *line, node));
+                } else {
+                    let known = names.iter().filter_map(|path| path.split_once('.').map(|(_, name)| name));
+                    let hint = hint(name, known);
+                    errors
+                        .push(SettingError { place, message: format!("`{path}` is not a known key{hint}") });
                 }
             }
+        }
+        for ((alias, path, factor), line, node) in aliases {
+            let key = find(path).expect("aliases are of keys");
+            let place = format!("line {line}");
+            if self.values[key.path].origin != Origin::Default {
+                let notice = format!("{place}: `{path}` is used, and not `{alias}`, which means the same");
+                self.notices.push(notice);
+                continue;
+            }
+            self.notices.push(format!("{place}: `{alias}` is understood as `{path}`"));
+            let value = node.to_json();
+            let value = match whole_number(&value).and_then(|number| number.checked_mul(factor)) {
+                Some(number) => json!(number),
+                None => value,
+            };
+            self.set(key, value, Origin::Alias(line, alias), place, errors);
         }
         definitions
     }
@@ -317,7 +345,9 @@ impl Settings {
             Kind::Number(..) | Kind::Size => {
                 text.parse().map_or_else(|_| json!(text), |number: u64| json!(number))
             }
-            Kind::Texts => text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect(),
+            Kind::Texts | Kind::Hosts => {
+                text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect()
+            }
             _ => json!(text),
         };
         let place = match &origin {
@@ -343,6 +373,63 @@ impl Settings {
         match check(key, value) {
             Ok(value) => drop(self.values.insert(key.path, Setting { value, origin })),
             Err(message) => errors.push(SettingError { place, message }),
+        }
+    }
+
+    /// What no key of the cluster shows alone.
+    fn check_cluster(&self, errors: &mut Vec<SettingError>) {
+        let mut refuse = |path: &str, message: String| {
+            let place = match &self.values[path].origin {
+                Origin::File(line) | Origin::Alias(line, _) => format!("line {line}"),
+                Origin::Environment(name) | Origin::Flag(name) => (*name).to_owned(),
+                other => other.to_string(),
+            };
+            errors.push(SettingError { place, message: format!("{path}: {message}") });
+        };
+        let (timeout, interval) =
+            (self.number("cluster.probe_timeout_ms"), self.number("cluster.probe_interval_ms"));
+        if timeout >= interval {
+            let given = ["cluster.probe_timeout_ms", "cluster.probe_interval_ms"]
+                .into_iter()
+                .find(|path| self.values[path].origin != Origin::Default);
+            let message = format!(
+                "a probe's time-out of {timeout} ms is not below the interval of {interval} ms; set probe_timeout_ms below probe_interval_ms"
+            );
+            refuse(given.unwrap_or("cluster.probe_timeout_ms"), message);
+        }
+        match (self.is_on("cluster.enable_encryption"), self.text("cluster.encryption_key").is_some()) {
+            (true, false) => refuse(
+                "cluster.enable_encryption",
+                "there is no cluster.encryption_key; `badbatch cluster keygen` makes one".to_owned(),
+            ),
+            (false, true) => refuse(
+                "cluster.encryption_key",
+                "there is a key, and cluster.enable_encryption is false; set it to true, or leave the key out".to_owned(),
+            ),
+            _ => {}
+        }
+        if let Some(address) = self.address("cluster.advertise_addr")
+            && (address.ip().is_unspecified() || address.port() == 0)
+        {
+            let message = format!(
+                "{address} is no address that others can reach; give an address and a port of this machine"
+            );
+            refuse("cluster.advertise_addr", message);
+        }
+        let pairs = self.pairs("cluster.metadata");
+        let bytes: usize = pairs.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+        if bytes > METADATA_BYTES_MAX {
+            let message = format!(
+                "{bytes} bytes, counting 2 more for each pair; at most {METADATA_BYTES_MAX} go with each node"
+            );
+            refuse("cluster.metadata", message);
+        }
+        let is_flag = |path: &&&str| matches!(self.values[**path].origin, Origin::Flag(_));
+        let flags = KEYS.iter().map(|key| &key.path).filter(|path| path.starts_with("cluster."));
+        if !self.is_on("cluster.enabled") {
+            for path in flags.filter(is_flag).filter(|path| **path != "cluster.enabled") {
+                refuse(path, "this node is in no cluster; add --cluster".to_owned());
+            }
         }
     }
 
@@ -442,9 +529,12 @@ impl Settings {
 
     /// Where the server listens.
     pub fn bind_addr(&self) -> SocketAddr {
-        self.text("server.bind_addr")
-            .and_then(|text| text.parse().ok())
-            .expect("it was checked to be an address")
+        self.address("server.bind_addr").expect("it has a default")
+    }
+
+    /// The value of a key that is an address, unless there is none.
+    pub fn address(&self, path: &str) -> Option<SocketAddr> {
+        self.text(path).map(|text| text.parse().expect("it was checked to be an address"))
     }
 
     /// Where the node keeps what must outlive it.
@@ -479,6 +569,28 @@ impl Settings {
         let list = self.values[path].value.as_array().into_iter().flatten();
         list.filter_map(|text| Some(text.as_str()?.to_owned())).collect()
     }
+
+    /// The value of a key that is a map of texts.
+    pub fn pairs(&self, path: &str) -> BTreeMap<String, String> {
+        let pairs = self.values[path].value.as_object().into_iter().flatten();
+        pairs.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+    }
+
+    /// The value of a key that is 32 bytes in base64, unless there is none.
+    pub fn secret(&self, path: &str) -> Option<[u8; 32]> {
+        self.text(path).map(|text| key_bytes(text).expect("it was checked to be 32 bytes"))
+    }
+}
+
+/// The 32 bytes of a key, if the text is theirs in base64.
+pub fn key_bytes(text: &str) -> Option<[u8; 32]> {
+    BASE64.decode(text.trim()).ok()?.try_into().ok()
+}
+
+/// Whether a text is a host and a port.
+fn is_host_and_port(text: &str) -> bool {
+    let parts = text.rsplit_once(':');
+    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
 fn find(path: &str) -> Option<&'static Key> {
@@ -536,6 +648,25 @@ fn check(key: &Key, value: Value) -> Result<Value, String> {
             let is_list = value.as_array().is_some_and(|list| list.iter().all(Value::is_string));
             if is_list { Ok(value) } else { wrong("a list of texts") }
         }
+        Kind::Name => match value.as_str().is_some_and(|text| check_name(text).is_ok()) {
+            true => Ok(value),
+            false => wrong("a name of 1 to 64 letters, digits, `.`, `_` and `-`"),
+        },
+        Kind::Hosts => {
+            let list = value.as_array().filter(|list| list.iter().all(Value::is_string));
+            let Some(list) = list else { return wrong("a list of texts") };
+            match list.iter().filter_map(Value::as_str).find(|text| !is_host_and_port(text)) {
+                None => Ok(value),
+                Some(text) => Err(format!(
+                    "{}: \"{text}\" is not a host and a port such as node-1.example.org:7946",
+                    key.path
+                )),
+            }
+        }
+        Kind::Secret => match value.as_str().and_then(key_bytes) {
+            Some(_) => Ok(value),
+            None => wrong("32 bytes in base64; `badbatch cluster keygen` makes one"),
+        },
         Kind::Pairs => {
             let is_map = value.as_object().is_some_and(|pairs| pairs.values().all(Value::is_string));
             if is_map { Ok(value) } else { wrong("a map of texts") }
@@ -609,9 +740,83 @@ mod tests {
             settings.notices,
             ["line 2: `disruptor.default_buffer_size` is understood as `defaults.buffer_size`"]
         );
-        let both = "cluster: {seed_nodes: [a]}\nserver: {seed_nodes: [b]}\n";
-        let settings = gather(both).expect("well formed");
-        assert_eq!((settings.texts("cluster.seed_nodes"), settings.notices.len()), (vec!["a".to_owned()], 1));
+        let (new, old) = ("cluster: {seed_nodes: ['a:1']}\n", "server: {seed_nodes: ['b:1']}\n");
+        for both in [format!("{new}{old}"), format!("{old}{new}")] {
+            let settings = gather(&both).expect("well formed");
+            assert_eq!(settings.texts("cluster.seed_nodes"), ["a:1"]);
+            assert_eq!(settings.notices.len(), 1);
+            assert!(
+                settings.notices[0].contains("`cluster.seed_nodes` is used, and not `server.seed_nodes`")
+            );
+        }
+        let settings =
+            gather("server: {cluster_mode: true}\ncluster: {probe_interval_secs: 2}").expect("well formed");
+        assert!(settings.is_on("cluster.enabled"));
+        assert_eq!(settings.number("cluster.probe_interval_ms"), 2000);
+        let origins = ["cluster.enabled", "cluster.probe_interval_ms"];
+        let origins = origins.map(|path| settings.values[path].origin.to_string());
+        assert_eq!(
+            origins,
+            ["file, line 1, server.cluster_mode", "file, line 2, cluster.probe_interval_secs"]
+        );
+    }
+
+    #[test]
+    fn what_a_cluster_is_told_fits_together() {
+        let check = |file: &str, message: &str| {
+            assert_eq!(gather(&format!("cluster: {{{file}}}")).expect_err(file), [message], "{file}");
+        };
+        check(
+            "probe_timeout_ms: 1000",
+            "line 1: cluster.probe_timeout_ms: a probe's time-out of 1000 ms is not below the interval of 1000 ms; set probe_timeout_ms below probe_interval_ms",
+        );
+        check(
+            "probe_interval_ms: 400",
+            "line 1: cluster.probe_interval_ms: a probe's time-out of 500 ms is not below the interval of 400 ms; set probe_timeout_ms below probe_interval_ms",
+        );
+        check(
+            "packet_bytes_max: 100",
+            "line 1: cluster.packet_bytes_max: 100 is not a whole number from 512 to 65507",
+        );
+        check(
+            "enable_encryption: true",
+            "line 1: cluster.enable_encryption: there is no cluster.encryption_key; `badbatch cluster keygen` makes one",
+        );
+        let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        check(
+            &format!("encryption_key: {key}"),
+            "line 1: cluster.encryption_key: there is a key, and cluster.enable_encryption is false; set it to true, or leave the key out",
+        );
+        check(
+            "enable_encryption: true, encryption_key: hidden",
+            "line 1: cluster.encryption_key: the value is not 32 bytes in base64; `badbatch cluster keygen` makes one",
+        );
+        check(
+            "seed_nodes: [a]",
+            "line 1: cluster.seed_nodes: \"a\" is not a host and a port such as node-1.example.org:7946",
+        );
+        check(
+            "node_id: 'a b'",
+            "line 1: cluster.node_id: \"a b\" is not a name of 1 to 64 letters, digits, `.`, `_` and `-`",
+        );
+        check(
+            "advertise_addr: '0.0.0.0:7946'",
+            "line 1: cluster.advertise_addr: 0.0.0.0:7946 is no address that others can reach; give an address and a port of this machine",
+        );
+        check(
+            &format!("metadata: {{a: {}}}", "x".repeat(500)),
+            "line 1: cluster.metadata: 503 bytes, counting 2 more for each pair; at most 448 go with each node",
+        );
+        let flags = [("cluster.seed_nodes", "--seed", "a:1".to_owned())];
+        let errors = Settings::gather(None, |_| None, &flags).expect_err("alone");
+        assert_eq!(
+            errors[0].to_string(),
+            "--seed: cluster.seed_nodes: this node is in no cluster; add --cluster"
+        );
+        let settings = gather(&format!("cluster: {{enable_encryption: true, encryption_key: {key}}}"));
+        let settings = settings.expect("both");
+        assert_eq!(settings.secret("cluster.encryption_key").map(|key| key[31]), Some(31));
+        assert!(!settings.to_public_json().to_string().contains(key));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::keys::Keys;
+use crate::cluster::swim::NodeId;
 use crate::engine::{Answer, Defaults, Definition, Remembered};
 use crate::sys::process::{FileLock, lock_file};
 
@@ -72,6 +73,7 @@ pub struct Store {
 
 const DISRUPTORS: &str = "disruptors.json";
 const KEYS: &str = "keys.json";
+const NODE_ID: &str = "node-id.json";
 const ANSWERS: &str = "idempotency.ndjson";
 const LOCK: &str = "lock";
 
@@ -135,6 +137,21 @@ impl Store {
     /// Keeps the keys.
     pub fn keep_keys(&self, keys: &Keys) -> Result<(), StoreError> {
         self.write(KEYS, &keys.to_json())
+    }
+
+    /// The node's name in its cluster, if one was kept.
+    pub fn node_id(&self) -> Result<Option<NodeId>, StoreError> {
+        let Some(document) = self.read(NODE_ID)? else { return Ok(None) };
+        let damaged = || StoreError::Damaged {
+            path: self.folder.join(NODE_ID),
+            message: "it is not a node's name".to_owned(),
+        };
+        document.as_str().and_then(NodeId::new).map(Some).ok_or_else(damaged)
+    }
+
+    /// Keeps the node's name in its cluster.
+    pub fn keep_node_id(&self, id: &NodeId) -> Result<(), StoreError> {
+        self.write(NODE_ID, &json!(id.as_str()))
     }
 
     /// The answers that were kept, and from now on only those.

@@ -44,6 +44,11 @@ pub fn usage() -> Usage {
     }
 }
 
+/// The machine's name; empty where the system does not tell.
+pub fn host_name() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+}
+
 /// The machine's memory in bytes: all of it, and what could be had. 0 where the system does not tell.
 pub fn machine_memory() -> (u64, u64) {
     let info = fs::read_to_string("/proc/meminfo").unwrap_or_default();

@@ -236,10 +236,15 @@ fn strict_takes_warnings_for_failures() {
 
 #[test]
 fn a_bundle_has_everything_but_secrets() {
-    let secrets = ["key-of-the-operator", "key-of-the-file", "key-of-the-header", "key-of-the-cluster"];
+    let secrets = [
+        "key-of-the-operator",
+        "key-of-the-file",
+        "key-of-the-header",
+        "a2V5IG9mIHRoZSBjbHVzdGVyLCAzMiBieXRlcyBsb24=",
+    ];
     let [operator, file, header, cluster] = secrets;
     let server = Running::start(&format!(
-        "auth: {{enabled: true, api_keys: [{operator}]}}\ncluster: {{encryption_key: {cluster}}}\nserver: {{drain_timeout: 0s}}\n\
+        "auth: {{enabled: true, api_keys: [{operator}]}}\ncluster: {{enable_encryption: true, encryption_key: {cluster}}}\nserver: {{drain_timeout: 0s}}\n\
          client: {{headers: {{x-key: {header}}}}}\n\
          disruptors: [{{name: hook, sinks: [{{kind: webhook, url: 'http://127.0.0.1:9/', headers: {{x-key: {header}}}}}]}}]\n"
     ));

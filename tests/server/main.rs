@@ -4,6 +4,7 @@ mod access;
 mod bench;
 mod cli;
 mod client;
+mod cluster;
 mod completion;
 mod control;
 mod doctor;
