@@ -71,7 +71,18 @@ pub const CODES: &[Code] = &[
         "No such event yet",
         "The sequence has not been published. `next` is the one that comes next; `?wait=10s` on the list waits for it.",
     ),
-    code("key_not_found", 404, "No such key", "`GET /api/v1/key` lists the keys."),
+    code(
+        "key_not_found",
+        404,
+        "No such key",
+        "`GET /api/v1/key` lists the access keys, `GET /api/v1/cluster/keys` those of the cluster.",
+    ),
+    code(
+        "member_not_found",
+        404,
+        "No such member",
+        "`GET /api/v1/cluster/members` lists the nodes of the cluster.",
+    ),
     code("error_not_found", 404, "No such error code", "The codes are in the `code` member of problems."),
     code("method_not_allowed", 405, "The path knows other methods", "The `Allow` header lists them."),
     code(
@@ -182,6 +193,48 @@ pub const CODES: &[Code] = &[
         503,
         "All streams are taken",
         "Streams, waiting requests and large bodies each need a thread, and there are only so many.",
+    ),
+    code(
+        "cluster_disabled",
+        409,
+        "The node is in no cluster",
+        "Start the server with `--cluster`, or with `cluster.enabled: true` in its configuration.",
+    ),
+    code(
+        "cluster_left",
+        409,
+        "The node has left its cluster",
+        "It serves what it has and hears of nobody. Restart it to join again.",
+    ),
+    code(
+        "cluster_not_encrypted",
+        409,
+        "The cluster is not encrypted",
+        "Encryption begins when the nodes are started with `cluster.enable_encryption` and a key.",
+    ),
+    code(
+        "key_in_use",
+        409,
+        "Messages are closed with this key",
+        "Use another key first, on every node; then this one can be removed.",
+    ),
+    code(
+        "join_failed",
+        502,
+        "The other node was not joined",
+        "`detail` tells what became of each address. A node with another key or another cluster's name does not answer; its log tells why.",
+    ),
+    code(
+        "member_unreachable",
+        504,
+        "The member does not answer",
+        "Its port cannot be reached from here, or it is stopped. Others may reach it all the same.",
+    ),
+    code(
+        "leaving",
+        503,
+        "The node has left its cluster",
+        "It answers, but others do not count on it any more. Take another node.",
     ),
     code("draining", 503, "The server is about to end", "It takes no more events and hands on what it has."),
     code(

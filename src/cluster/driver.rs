@@ -214,6 +214,16 @@ impl Cluster {
         self.shared.node.lock().swim.member(id.as_str()).cloned()
     }
 
+    /// How often this node has spoken for itself.
+    pub fn incarnation(&self) -> u64 {
+        self.shared.node.lock().swim.incarnation()
+    }
+
+    /// The time on the clock of [`Member::since`], from the start.
+    pub fn now(&self) -> Duration {
+        self.shared.now()
+    }
+
     /// This node's own health, 0 for well, up to 8.
     pub fn awareness(&self) -> u32 {
         self.shared.node.lock().swim.awareness()
@@ -222,6 +232,11 @@ impl Cluster {
     /// Messages that were not taken, by why.
     pub fn refusals(&self) -> BTreeMap<&'static str, u64> {
         self.shared.node.lock().refusals.clone()
+    }
+
+    /// Events that watches had no room for, all together.
+    pub fn lost_events(&self) -> u64 {
+        self.shared.node.lock().watchers.lost()
     }
 
     /// Watches what becomes of nodes, from now on.

@@ -57,6 +57,7 @@ impl IntoIterator for Watch {
 #[derive(Debug, Default)]
 pub struct Watchers {
     feeds: Vec<(SyncSender<Event>, Arc<Feed>)>,
+    lost: u64,
 }
 
 impl Watchers {
@@ -70,14 +71,21 @@ impl Watchers {
 
     /// Tells all of them, and forgets those that are gone.
     pub fn tell(&mut self, event: &Event) {
+        let lost = &mut self.lost;
         self.feeds.retain(|(sender, feed)| match sender.try_send(event.clone()) {
             Ok(()) => true,
             Err(TrySendError::Full(_)) => {
                 feed.lost.fetch_add(1, Ordering::Relaxed);
+                *lost += 1;
                 true
             }
             Err(TrySendError::Disconnected(_)) => false,
         });
+    }
+
+    /// Events for which one of them had no room.
+    pub fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// There will be no more events.

@@ -44,6 +44,7 @@ fn make() -> Value {
             {"name": "disruptor", "description": "Making, starting, stopping and watching disruptors."},
             {"name": "event", "description": "Publishing, reading and following events."},
             {"name": "node", "description": "The server itself."},
+            {"name": "cluster", "description": "The nodes that this one knows, and how they do."},
             {"name": "key", "description": "Who may do what."},
             {"name": "health", "description": "Open to everybody."},
         ],
@@ -69,6 +70,10 @@ fn operation(route: &Route) -> Value {
             "id" => (json!({"type": "string", "minLength": 1}), "The disruptor's name or identifier."),
             "sequence" => {
                 (json!({"type": "integer", "minimum": 0, "maximum": i64::MAX}), "The event's number.")
+            }
+            "member_id" => (json!({"$ref": "#/components/schemas/Name"}), "The node's name."),
+            "cluster_key_id" => {
+                (json!({"type": "string", "pattern": "^[0-9a-f]{16}$"}), "The key's fingerprint.")
             }
             "code" => (json!({"type": "string", "minLength": 1}), "The `code` of a problem."),
             _ => (json!({"type": "string", "minLength": 1}), "The key's identifier."),

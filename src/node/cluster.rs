@@ -8,13 +8,14 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use thiserror::Error;
 
 use super::bell::Bell;
 use super::process::{Node, StartError};
 use super::settings::Settings;
-use super::store::Store;
-use crate::cluster::swim::{Metadata, NODE_ID_BYTES_MAX, NodeId};
-use crate::cluster::{Cluster, ClusterConfig, Keyring};
+use super::store::{Store, StoreError};
+use crate::cluster::swim::{Member, Metadata, NODE_ID_BYTES_MAX, NodeId, State};
+use crate::cluster::{Cluster, ClusterConfig, KeyError, Keyring};
 use crate::sys::process::host_name;
 
 /// The metadata that tells where a node's REST interface is.
@@ -34,6 +35,10 @@ pub(super) struct Membership {
     said: BTreeMap<String, String>,
     told: Mutex<Metadata>,
     has_left: AtomicBool,
+    /// When it left, on the cluster's clock.
+    left: Mutex<Duration>,
+    /// Held while the keys change, so that what is kept is what holds.
+    keys: Mutex<()>,
     seeker: Mutex<Option<(Arc<Bell>, JoinHandle<()>)>>,
 }
 
@@ -66,6 +71,8 @@ impl Membership {
             said,
             told: Mutex::new(told),
             has_left: AtomicBool::new(false),
+            left: Mutex::default(),
+            keys: Mutex::default(),
             seeker: Mutex::new(seeker),
         }))
     }
@@ -89,12 +96,27 @@ impl Membership {
         }
     }
 
+    /// This node, as it tells of itself.
+    fn own(&self) -> Member {
+        // Relaxed: it is told to clients.
+        let has_left = self.has_left.load(Ordering::Relaxed);
+        Member {
+            id: self.cluster.id().clone(),
+            address: self.cluster.advertised(),
+            incarnation: self.cluster.incarnation(),
+            state: if has_left { State::Left } else { State::Alive },
+            metadata: Arc::clone(&self.told.lock()),
+            since: *self.left.lock(),
+        }
+    }
+
     /// Says goodbye, once.
     pub fn leave(&self) {
         // Relaxed: nothing but the flag itself is read by it.
         if self.has_left.swap(true, Ordering::Relaxed) {
             return;
         }
+        *self.left.lock() = self.cluster.now();
         if let Some((bell, thread)) = self.seeker.lock().take() {
             bell.ring();
             // It does nothing that could panic but by our own fault, which has been printed.
@@ -107,10 +129,43 @@ impl Membership {
     }
 }
 
+/// Why the cluster's keys are not changed, or not kept.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum KeyChangeError {
+    /// The keyring stays as it is.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// It has changed, but is not kept for the next start.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 impl Node {
     /// The cluster that this node is in, if it is in one.
     pub fn cluster(&self) -> Option<&Arc<Cluster>> {
         self.membership.as_ref().map(|membership| &membership.cluster)
+    }
+
+    /// Every node of the cluster that is known, this one first; none without a cluster.
+    pub fn cluster_members(&self) -> Vec<Member> {
+        let Some(membership) = &self.membership else { return Vec::new() };
+        [membership.own()].into_iter().chain(membership.cluster.members()).collect()
+    }
+
+    /// Changes the keys of the cluster on this node, and keeps them for the next start. Without a cluster there are none.
+    ///
+    /// Errors: as the change; or the data folder does not take them, and the change holds until the next start.
+    pub fn change_cluster_keys<T>(
+        &self,
+        change: impl FnOnce(&mut Keyring) -> Result<T, KeyError>,
+    ) -> Result<T, KeyChangeError> {
+        let membership = self.membership.as_ref().ok_or(KeyError::Clear)?;
+        let _alone = membership.keys.lock();
+        let changed = membership.cluster.change_keys(change)?;
+        let ring = membership.cluster.keyring();
+        self.store().map_or(Ok(()), |store| store.keep_cluster_keys(ring.keys()))?;
+        Ok(changed)
     }
 
     /// Whether the node has said goodbye to its cluster.
@@ -144,7 +199,7 @@ fn config(
         is_any.then(|| SocketAddr::new(own_address(seeds.first()), config.bind.port()))
     });
     config.seeds = seeds;
-    config.keyring = Keyring::new(settings.secret("cluster.encryption_key"));
+    config.keyring = keyring(settings, store)?;
     config.compresses = settings.is_on("cluster.enable_compression");
     config.packet_bytes_max = settings.number("cluster.packet_bytes_max") as usize;
     config.swim.gossip_interval = milliseconds("cluster.gossip_interval_ms");
@@ -155,6 +210,18 @@ fn config(
     config.swim.fanout = settings.number("cluster.fanout") as usize;
     config.swim.push_pull_interval = Duration::from_secs(settings.number("cluster.push_pull_interval_secs"));
     Ok(config)
+}
+
+/// The keys that were kept when they changed, else the one of the settings.
+fn keyring(settings: &Settings, store: Option<&Store>) -> Result<Keyring, StartError> {
+    let Some(key) = settings.secret("cluster.encryption_key") else { return Ok(Keyring::none()) };
+    let Some(kept) = store.map_or(Ok(None), Store::cluster_keys)? else { return Ok(Keyring::new([key])) };
+    log::warn!(
+        target: "cluster",
+        "the keys that were changed while the node ran are used, and not cluster.encryption_key; they are in {}",
+        store.map(Store::cluster_keys_path).unwrap_or_default().display()
+    );
+    Ok(Keyring::new(kept))
 }
 
 /// The name of the settings, else the one that was kept, else a new one.

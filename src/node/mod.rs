@@ -14,7 +14,7 @@ mod settings;
 mod store;
 mod tree;
 
-pub use cluster::HTTP;
+pub use cluster::{HTTP, KeyChangeError};
 pub use history::{History, SERIES, STEP_SECONDS};
 pub use keys::{AccessKey, Keys, NewKey, Role};
 pub use logs::{LogFormat, Logs};

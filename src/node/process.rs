@@ -457,6 +457,10 @@ impl Node {
         }
     }
 
+    pub(super) fn store(&self) -> Option<&Store> {
+        self.store.as_deref()
+    }
+
     /// Keeps the keys for the next start.
     ///
     /// Errors: the data folder does not take them.

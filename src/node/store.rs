@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::keys::Keys;
+use super::settings::key_bytes;
 use crate::cluster::swim::NodeId;
 use crate::engine::{Answer, Defaults, Definition, Remembered};
 use crate::sys::process::{FileLock, lock_file};
@@ -74,6 +75,7 @@ pub struct Store {
 const DISRUPTORS: &str = "disruptors.json";
 const KEYS: &str = "keys.json";
 const NODE_ID: &str = "node-id.json";
+const CLUSTER_KEYS: &str = "cluster-keys.json";
 const ANSWERS: &str = "idempotency.ndjson";
 const LOCK: &str = "lock";
 
@@ -152,6 +154,28 @@ impl Store {
     /// Keeps the node's name in its cluster.
     pub fn keep_node_id(&self, id: &NodeId) -> Result<(), StoreError> {
         self.write(NODE_ID, &json!(id.as_str()))
+    }
+
+    /// The keys of the cluster, if they were changed while a node ran; that which closes first.
+    pub fn cluster_keys(&self) -> Result<Option<Vec<[u8; 32]>>, StoreError> {
+        let Some(document) = self.read(CLUSTER_KEYS)? else { return Ok(None) };
+        let keys = document.as_array().filter(|keys| !keys.is_empty());
+        let keys = keys.and_then(|keys| keys.iter().map(|key| key_bytes(key.as_str()?)).collect());
+        let damaged = || StoreError::Damaged {
+            path: self.cluster_keys_path(),
+            message: "it is not a list of keys of 32 bytes".to_owned(),
+        };
+        keys.map(Some).ok_or_else(damaged)
+    }
+
+    /// Where the keys of the cluster are kept.
+    pub fn cluster_keys_path(&self) -> PathBuf {
+        self.folder.join(CLUSTER_KEYS)
+    }
+
+    /// Keeps the keys of the cluster.
+    pub fn keep_cluster_keys(&self, keys: &[[u8; 32]]) -> Result<(), StoreError> {
+        self.write(CLUSTER_KEYS, &keys.iter().map(|key| BASE64.encode(key)).collect())
     }
 
     /// The answers that were kept, and from now on only those.

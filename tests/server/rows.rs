@@ -163,7 +163,7 @@ fn everything_about_the_node_can_be_asked() {
     let none = Value::Null;
     let health = json!({"status": "healthy", "version": "text", "uptime_seconds": "number", "active_disruptors": 1,
         "memory_usage": {"used_bytes": "number", "available_bytes": "number", "total_bytes": "number"},
-        "components": [{"name": "main", "status": "healthy"}]});
+        "components": [{"name": "main", "status": "healthy"}], "cluster": null});
     let metrics = json!({"version": "text", "uptime_seconds": "number", "health": "healthy",
         "process": {"cpu_seconds": "number", "resident_bytes": "number", "threads": "number", "open_files": "number"},
         "disruptors": [{"name": "main", "status": "running"}], "rejected": {"ring_full": 0},
@@ -318,7 +318,13 @@ fn every_wrong_request_is_told_what_is_wrong() {
             ("GET", &format!("{events}/-1"), none.clone(), 400, field("sequence")),
             ("GET", &format!("{events}?from_sequnce=1"), none.clone(), 400, hint),
             ("GET", &format!("{events}?format=xml"), none.clone(), 406, problem("not_acceptable")),
-            ("GET", "/api/v1/stream?topics=cluster", none.clone(), 400, field("topics")),
+            ("GET", "/api/v1/stream?topics=galaxy", none.clone(), 400, field("topics")),
+            ("GET", "/api/v1/stream?topics=cluster", none.clone(), 409, problem("cluster_disabled")),
+            ("GET", "/api/v1/cluster", none.clone(), 409, problem("cluster_disabled")),
+            ("GET", "/api/v1/cluster/members", none.clone(), 409, problem("cluster_disabled")),
+            ("POST", "/api/v1/cluster/leave", none.clone(), 409, problem("cluster_disabled")),
+            ("POST", "/api/v1/cluster/join", json!({"address": "a:1"}), 409, problem("cluster_disabled")),
+            ("GET", "/api/v1/cluster/keys", none.clone(), 409, problem("cluster_disabled")),
             ("POST", "/api/v1/batch/events", json!({}), 400, invalid),
             ("OPTIONS", events, none, 204, Value::Null),
         ],

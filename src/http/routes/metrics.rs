@@ -8,7 +8,9 @@ use super::super::call::Call;
 use super::super::media::Media;
 use super::super::problem::Problem;
 use super::super::response::Response;
+use super::cluster::by_state;
 use super::disruptor::{numbers, verdict, worst_verdict};
+use crate::cluster::Cluster;
 use crate::engine::{NamedDisruptor, rfc3339};
 use crate::metrics::{Exposition, Kind};
 use crate::node::{SERIES, STEP_SECONDS};
@@ -110,6 +112,7 @@ fn exposition(call: &Call<'_>, own_max: usize) -> String {
     shown.retain(|disruptor| disruptor.definition().enable_metrics);
     let rest = shown.split_off(shown.len().min(own_max));
     disruptors(&mut page, &shown, &rest);
+    call.node().cluster().iter().for_each(|cluster| membership(&mut page, call, cluster));
     requests(&mut page, call);
     process(&mut page);
     page.finish()
@@ -190,6 +193,23 @@ fn disruptors(page: &mut Exposition, shown: &[Arc<NamedDisruptor>], rest: &[Arc<
     let help = "From the producer to the end of the last sink.";
     page.family("badbatch_disruptor_event_latency_seconds", Kind::Histogram, help);
     shown.iter().for_each(|one| page.histogram(&[("disruptor", one.name())], &one.latency().snapshot()));
+}
+
+fn membership(page: &mut Exposition, call: &Call<'_>, cluster: &Cluster) {
+    page.family("badbatch_cluster_members", Kind::Gauge, "Nodes, this one included, by state.");
+    for (state, count) in by_state(&call.node().cluster_members()) {
+        page.sample(&[("state", state)], count as u64);
+    }
+    page.family("badbatch_cluster_awareness", Kind::Gauge, "This node's own health, 0 for well, up to 8.");
+    page.sample(&[], cluster.awareness());
+    let help = "Messages that were not taken, by reason.";
+    page.family("badbatch_cluster_messages_refused_total", Kind::Counter, help);
+    for (reason, count) in cluster.refusals() {
+        page.sample(&[("reason", reason)], count);
+    }
+    let help = "Events of the cluster that a stream was too slow for.";
+    page.family("badbatch_cluster_events_lost_total", Kind::Counter, help);
+    page.sample(&[], cluster.lost_events());
 }
 
 fn requests(page: &mut Exposition, call: &Call<'_>) {

@@ -1,6 +1,8 @@
 //! The interface: one table of routes, from which requests are dispatched and `/openapi.json` is made.
 
 mod bulk;
+mod cluster;
+mod cluster_key;
 mod disruptor;
 mod event;
 mod key;
@@ -21,6 +23,7 @@ use crate::node::Role;
 pub use table::ROUTES;
 
 /// A path with a method, and everything that is to be known about it.
+#[derive(Clone, Copy)]
 pub struct Route {
     pub method: &'static str,
     /// Names in braces stand for one part each.
@@ -48,7 +51,7 @@ pub struct Route {
 impl Route {
     /// Whether it is about disruptors, each of which is checked against a key's scope.
     pub fn is_for_scoped_keys(&self) -> bool {
-        !matches!(self.tag, "node" | "key")
+        !matches!(self.tag, "node" | "key" | "cluster")
     }
 }
 
@@ -61,6 +64,7 @@ pub struct Parameter {
 }
 
 /// What is sent.
+#[derive(Clone, Copy)]
 pub struct Body {
     pub media: &'static [Media],
     /// A name among the schemas.

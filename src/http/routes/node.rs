@@ -9,6 +9,7 @@ use super::super::media::Media;
 use super::super::openapi;
 use super::super::problem::Problem;
 use super::super::response::Response;
+use super::cluster::cluster_verdict;
 use super::disruptor::{verdict, worst_verdict};
 use crate::api::{self, CODES};
 use crate::engine::Lifecycle;
@@ -63,6 +64,9 @@ pub fn ready(call: &mut Call<'_>) -> Result<Response, Problem> {
             Problem::new("draining", "the server is about to end").retry_after(Duration::from_secs(1))
         );
     }
+    if call.node().has_left_cluster() {
+        return Err(Problem::new("leaving", "the node has left its cluster"));
+    }
     Ok(Response::json(200, &json!({"status": "ready"})))
 }
 
@@ -81,6 +85,15 @@ pub fn health(call: &mut Call<'_>) -> Result<Response, Problem> {
             parts.push(json!({"name": disruptor.name(), "status": status, "reasons": reasons}));
         }
     }
+    let members = call.node().cluster_members();
+    let mut cluster = if members.is_empty() { Value::Null } else { cluster_verdict(call.node(), &members) };
+    if !cluster.is_null() {
+        // What is wrong with others is no failure of this node.
+        verdicts.push(if cluster["status"] == "healthy" { "healthy" } else { "degraded" });
+        if call.node().needs_keys() {
+            cluster = json!({"status": cluster["status"]});
+        }
+    }
     let worst = worst_verdict(verdicts);
     let running = disruptors.iter().filter(|disruptor| disruptor.lifecycle().0 == Lifecycle::Running).count();
     let (total, available) = machine_memory();
@@ -92,6 +105,7 @@ pub fn health(call: &mut Call<'_>) -> Result<Response, Problem> {
         "draining": call.node().is_draining(),
         "memory_usage": {"used_bytes": usage().resident_bytes, "available_bytes": available, "total_bytes": total},
         "components": parts,
+        "cluster": cluster,
     });
     Ok(Response::json(if worst == "unhealthy" { 503 } else { 200 }, &body))
 }

@@ -13,10 +13,13 @@ use super::super::media::Media;
 use super::super::problem::Problem;
 use super::super::response::Response;
 use super::super::server::Exchange;
+use super::cluster;
 use super::disruptor::numbers;
 use super::event::SEQUENCE_MAX;
 use super::{Begin, Talked};
-use crate::engine::{Event, NamedDisruptor, Subscription, Tailed, write_event};
+use crate::cluster::Watch;
+use crate::engine::{Event, Subscription, Tailed, write_event};
+use crate::node::Node;
 
 /// The forms of a stream.
 pub const STREAM_MEDIA: &[Media] = &[Media::Events, Media::Lines, Media::Text];
@@ -183,10 +186,12 @@ fn send_events(
 /// What a stream of several topics is about.
 enum Topic {
     Metrics,
+    /// What becomes of members, and how many of such events were missed.
+    Cluster(Watch, u64),
     Events(String, Subscription),
 }
 
-/// Several topics in one stream: `metrics`, and `events:NAME` for disruptors.
+/// Several topics in one stream: `metrics`, `cluster`, and `events:NAME` for disruptors.
 pub fn topics(call: &mut Call<'_>, exchange: &mut Exchange<'_>, begin: Begin<'_>) -> Result<Talked, Problem> {
     let media = call.wanted(&STREAM_MEDIA[..2])?;
     let names = call.query.text("topics").unwrap_or("metrics");
@@ -202,9 +207,13 @@ pub fn topics(call: &mut Call<'_>, exchange: &mut Exchange<'_>, begin: Begin<'_>
                 call.caller.must_be_unscoped()?;
                 Topic::Metrics
             }
+            None if name == "cluster" => {
+                call.caller.must_be_unscoped()?;
+                Topic::Cluster(cluster::of(call.node())?.watch(), 0)
+            }
             _ => {
                 let shown: String = name.chars().take(80).collect();
-                let message = format!("`{shown}` is not a topic; take metrics, or events:NAME");
+                let message = format!("`{shown}` is not a topic; take metrics, cluster, or events:NAME");
                 return Err(Problem::field("topics", message));
             }
         });
@@ -213,8 +222,7 @@ pub fn topics(call: &mut Call<'_>, exchange: &mut Exchange<'_>, begin: Begin<'_>
         return Err(Problem::field("topics", format!("{} topics; take 1 to {TOPICS_MAX}", topics.len())));
     }
     let response = begin(head(media));
-    let list = || call.node().engine().list();
-    Ok(Talked::Sent(send_topics(exchange, &response, Writer { media, out: Vec::new() }, topics, &list)))
+    Ok(Talked::Sent(send_topics(exchange, &response, Writer { media, out: Vec::new() }, topics, call.node())))
 }
 
 fn send_topics(
@@ -222,7 +230,7 @@ fn send_topics(
     response: &Response,
     mut writer: Writer,
     mut topics: Vec<Topic>,
-    list: &dyn Fn() -> Vec<Arc<NamedDisruptor>>,
+    node: &Node,
 ) -> io::Result<()> {
     exchange.begin(response)?;
     let (mut silent_since, mut looked, mut measured) = (Instant::now(), Instant::now(), None::<Instant>);
@@ -230,12 +238,26 @@ fn send_topics(
         let is_time = measured.is_none_or(|measured| measured.elapsed() >= METRICS_EVERY);
         topics.retain_mut(|topic| match topic {
             Topic::Metrics if is_time => {
-                let numbers: Vec<_> = list().iter().map(|disruptor| numbers(disruptor)).collect();
+                let numbers: Vec<_> =
+                    node.engine().list().iter().map(|disruptor| numbers(disruptor)).collect();
                 writer.note("metrics", &json!({"disruptors": numbers}));
                 measured = Some(Instant::now());
                 true
             }
             Topic::Metrics => true,
+            Topic::Cluster(watch, missed) => {
+                while writer.out.len() <= PIECE_BYTES
+                    && let Some(event) = watch.next(Duration::ZERO)
+                {
+                    writer.note("cluster", &cluster::event(node, &event));
+                }
+                let lost = watch.lost();
+                if lost > *missed {
+                    writer.note("cluster", &json!({"event": "missed", "count": lost - *missed}));
+                    *missed = lost;
+                }
+                !watch.is_over()
+            }
             Topic::Events(name, subscription) => loop {
                 match subscription.next(Duration::ZERO) {
                     Tailed::Event(sequence, event) => writer.event(Some(name), sequence, &event),

@@ -1,5 +1,7 @@
 //! Every route.
 
+mod cluster;
+
 use super::super::media::Media;
 use super::event::EVENT_MEDIA;
 use super::stream::STREAM_MEDIA;
@@ -99,7 +101,20 @@ const NO_CREATE: &[&str] = &[
 ];
 
 /// Every route. Where two paths fit, the first one is taken.
-pub const ROUTES: &[Route] = &[
+pub const ROUTES: &[Route] =
+    &joined::<{ NODE_ROUTES.len() + cluster::ROUTES.len() }>(NODE_ROUTES, cluster::ROUTES);
+
+const fn joined<const COUNT: usize>(first: &[Route], second: &[Route]) -> [Route; COUNT] {
+    let mut all = [first[0]; COUNT];
+    let mut place = 1;
+    while place < COUNT {
+        all[place] = if place < first.len() { first[place] } else { second[place - first.len()] };
+        place += 1;
+    }
+    all
+}
+
+const NODE_ROUTES: &[Route] = &[
     Route {
         role: None,
         success: &[Success {
@@ -126,7 +141,7 @@ pub const ROUTES: &[Route] = &[
     Route {
         role: None,
         success: &[ok("Requests are welcome.", "Status")],
-        problems: &["draining"],
+        problems: &["draining", "leaving"],
         ..get(
             "/health/ready",
             "ready",
@@ -585,7 +600,7 @@ pub const ROUTES: &[Route] = &[
     Route {
         query: &[parameter(
             "topics",
-            "What to follow: metrics, and events:NAME, with commas.",
+            "What to follow: metrics, cluster, and events:NAME, with commas.",
             r#"{"type": "string"}"#,
         )],
         success: &[Success {
@@ -594,7 +609,7 @@ pub const ROUTES: &[Route] = &[
             media: &[Media::Events, Media::Lines],
             schema: "",
         }],
-        problems: &["disruptor_not_found", "too_many_streams"],
+        problems: &["disruptor_not_found", "cluster_disabled", "too_many_streams"],
         ..get(
             "/api/v1/stream",
             "stream",

@@ -1,0 +1,156 @@
+//! The routes of the cluster.
+
+use super::super::{Route, Success, Work, cluster, cluster_key};
+use super::{SMALL, STRUCTURED, body, get, ok, parameter, post};
+use crate::node::Role;
+
+const NO_CLUSTER: &[&str] = &["cluster_disabled"];
+const NO_MEMBER: &[&str] = &["cluster_disabled", "member_not_found"];
+const NO_KEY: &[&str] = &["cluster_disabled", "key_not_found", "key_in_use", "draining"];
+const GONE: &[Success] = &[Success { status: 204, about: "It is gone.", media: &[], schema: "" }];
+const CLUSTER: &[Success] = &[ok("The cluster as this node sees it.", "Cluster")];
+const KEYS: &[Success] = &[ok("The keys by their fingerprints, that which closes first.", "ClusterKeyList")];
+
+/// Every route about the cluster.
+pub const ROUTES: &[Route] = &[
+    Route {
+        success: CLUSTER,
+        problems: NO_CLUSTER,
+        ..get(
+            "/api/v1/cluster",
+            "read_cluster",
+            "cluster",
+            "Shows the cluster as this node sees it",
+            Work::Answer(cluster::read),
+        )
+    },
+    Route {
+        query: &[
+            parameter(
+                "offset",
+                "How many to leave out.",
+                r#"{"type": "integer", "minimum": 0, "maximum": 1000000}"#,
+            ),
+            parameter("limit", "How many to give.", r#"{"type": "integer", "minimum": 1, "maximum": 500}"#),
+            parameter(
+                "state",
+                "Only those in this state.",
+                r#"{"enum": ["alive", "suspect", "dead", "left"]}"#,
+            ),
+        ],
+        success: &[ok("Some of them, this node first.", "MemberList")],
+        problems: NO_CLUSTER,
+        ..get(
+            "/api/v1/cluster/members",
+            "list_members",
+            "cluster",
+            "Lists the nodes of the cluster",
+            Work::Answer(cluster::members),
+        )
+    },
+    Route {
+        success: &[ok("The member.", "Member")],
+        problems: NO_MEMBER,
+        ..get(
+            "/api/v1/cluster/members/{member_id}",
+            "read_member",
+            "cluster",
+            "Shows a node of the cluster",
+            Work::Answer(cluster::member),
+        )
+    },
+    Route {
+        role: Some(Role::Viewer),
+        query: &[parameter(
+            "timeout",
+            "How long to wait for the answer, up to 10s.",
+            r#"{"type": "string", "pattern": "^([0-9]{1,4}(ms)?|[0-9]s|10s)$", "examples": ["250ms"]}"#,
+        )],
+        success: &[ok("It has answered.", "MemberPing")],
+        problems: &["cluster_disabled", "member_not_found", "member_unreachable", "too_many_streams"],
+        ..post(
+            "/api/v1/cluster/members/{member_id}/ping",
+            "ping_member",
+            "cluster",
+            "Asks a node whether it is there",
+            Work::Wait(cluster::ping),
+        )
+    },
+    Route {
+        body: body("JoinCluster"),
+        body_max: SMALL,
+        success: CLUSTER,
+        problems: &["cluster_disabled", "cluster_left", "join_failed", "draining"],
+        ..post(
+            "/api/v1/cluster/join",
+            "join_cluster",
+            "cluster",
+            "Joins the cluster of another node",
+            Work::Wait(cluster::join),
+        )
+    },
+    Route {
+        success: CLUSTER,
+        problems: &["cluster_disabled", "draining", "too_many_streams"],
+        ..post(
+            "/api/v1/cluster/leave",
+            "leave_cluster",
+            "cluster",
+            "Says goodbye to the cluster; the server goes on",
+            Work::Wait(cluster::leave),
+        )
+    },
+    Route {
+        role: Some(Role::Admin),
+        success: KEYS,
+        problems: NO_CLUSTER,
+        ..get(
+            "/api/v1/cluster/keys",
+            "list_cluster_keys",
+            "cluster",
+            "Lists the keys that open the cluster's messages",
+            Work::Answer(cluster_key::list),
+        )
+    },
+    Route {
+        body: body("AddClusterKey"),
+        body_max: SMALL,
+        success: &[Success {
+            status: 201,
+            about: "It opens messages from now on.",
+            media: STRUCTURED,
+            schema: "ClusterKey",
+        }],
+        problems: &["cluster_disabled", "cluster_not_encrypted", "too_many", "draining"],
+        ..post(
+            "/api/v1/cluster/keys",
+            "add_cluster_key",
+            "cluster",
+            "Opens the cluster's messages with one more key, on this node",
+            Work::Answer(cluster_key::add),
+        )
+    },
+    Route {
+        success: KEYS,
+        problems: NO_KEY,
+        ..post(
+            "/api/v1/cluster/keys/{cluster_key_id}/use",
+            "use_cluster_key",
+            "cluster",
+            "Closes messages with this key from now on, on this node",
+            Work::Answer(cluster_key::prefer),
+        )
+    },
+    Route {
+        method: "DELETE",
+        success: GONE,
+        problems: NO_KEY,
+        ..post(
+            "/api/v1/cluster/keys/{cluster_key_id}",
+            "remove_cluster_key",
+            "cluster",
+            "Opens messages with this key no more, on this node",
+            Work::Answer(cluster_key::remove),
+        )
+    },
+];
