@@ -58,6 +58,12 @@ pub const CODES: &[Code] = &[
         "Another site asks",
         "The request comes from a web page of another origin. Allow that origin with `server.cors_origins`.",
     ),
+    code(
+        "not_home",
+        307,
+        "The disruptor's home is another node",
+        "This node has a copy. `Location` is the same path at `home`, which takes events and changes.",
+    ),
     code("route_not_found", 404, "No such path", "`/openapi.json` lists every path."),
     code(
         "disruptor_not_found",
@@ -189,6 +195,18 @@ pub const CODES: &[Code] = &[
         "The sinks are slower than the producers. Wait for `Retry-After`, or send `?wait=250ms` to wait for room.",
     ),
     code(
+        "not_enough_replicas",
+        503,
+        "Too few nodes are there",
+        "The disruptor's consistency wants events on `wanted` nodes, and `present` are there. Nothing was published.",
+    ),
+    code(
+        "no_home",
+        503,
+        "The disruptor has no home",
+        "Its events can be read here, and none are taken. `detail` tells why. If its home is gone for good, `POST /api/v1/disruptor/{name}/promote` makes this node its home.",
+    ),
+    code(
         "too_many_streams",
         503,
         "All streams are taken",
@@ -254,6 +272,12 @@ pub const CODES: &[Code] = &[
         409,
         "The sinks were too slow",
         "The disruptor goes on draining. Ask again to go on waiting.",
+    ),
+    code(
+        "replication_timeout",
+        504,
+        "Too few nodes have the events so far",
+        "The events are at `sequences` of the home and go on being sent, but `reached` of `wanted` nodes had them in time. Sent again, they are published twice.",
     ),
     code("http_version", 505, "No such version", "This server speaks HTTP/1.1 and HTTP/1.0."),
 ];

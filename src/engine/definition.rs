@@ -17,6 +17,36 @@ pub enum ProducerType {
     Multi,
 }
 
+/// When a published event is acknowledged, by how many nodes have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consistency {
+    /// The home has it.
+    Any,
+    /// One follower has it as well.
+    One,
+    /// A majority of the replicas has it, the home included.
+    Quorum,
+    /// All replicas have it.
+    All,
+}
+
+impl Consistency {
+    /// How many followers must have an event, of a disruptor with so many replicas.
+    pub fn followers_needed(self, replicas: usize) -> usize {
+        match self {
+            Self::Any => 0,
+            Self::One => 1.min(replicas.saturating_sub(1)),
+            Self::Quorum => replicas / 2,
+            Self::All => replicas.saturating_sub(1),
+        }
+    }
+
+    /// The level's name, as users see it.
+    pub fn name(self) -> &'static str {
+        word(&CONSISTENCIES, self)
+    }
+}
+
 /// A named disruptor's definition, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Definition {
@@ -38,6 +68,12 @@ pub struct Definition {
     pub max_events_per_second: u64,
     /// How long events stay readable at most, in seconds; 0 for as long as the ring holds them.
     pub retention_seconds: u64,
+    /// How many nodes have the events, 1 to 7: the home, which takes them, and its followers.
+    pub replicas: usize,
+    /// How many of them have an event when it is acknowledged.
+    pub consistency: Consistency,
+    /// How long publishing waits for them.
+    pub replication_timeout: Duration,
 }
 
 /// A built-in consumer.
@@ -123,7 +159,17 @@ pub const WAIT_STRATEGIES: [(&str, NamedWaitStrategy); 6] = [
     ("timeout-blocking", NamedWaitStrategy::TimeoutBlocking),
     ("phased-backoff", NamedWaitStrategy::PhasedBackoff),
 ];
+pub const CONSISTENCIES: [(&str, Consistency); 4] = [
+    ("any", Consistency::Any),
+    ("one", Consistency::One),
+    ("quorum", Consistency::Quorum),
+    ("all", Consistency::All),
+];
 const SIZE_MAX: u64 = 1 << 20;
+const REPLICAS_MAX: u64 = 7;
+/// As long as a request may wait for anything.
+const REPLICATION_TIMEOUT_MAX_MS: u64 = 60_000;
+const REPLICATION_TIMEOUT_MS: u64 = 5_000;
 const SINKS_MAX: usize = 16;
 
 impl Definition {
@@ -166,6 +212,9 @@ impl Definition {
         let producer_type = fields.choice("producer_type", &PRODUCER_TYPES);
         let wait_strategy = fields.choice("wait_strategy", &WAIT_STRATEGIES);
         let sinks = fields.list("sinks").map(|list| sinks(list, &mut fields.errors));
+        let replicas = fields.integer("replicas", 1, REPLICAS_MAX);
+        let consistency = fields.choice("consistency", &CONSISTENCIES);
+        let timeout = fields.integer("replication_timeout_ms", 1, REPLICATION_TIMEOUT_MAX_MS);
         let config = fields.value("config");
         let mut errors = fields.finish();
         let no_config = json!({});
@@ -180,6 +229,9 @@ impl Definition {
             enable_logging: config.boolean("enable_logging").unwrap_or(false),
             max_events_per_second: config.integer("max_events_per_second", 0, 1_000_000_000).unwrap_or(0),
             retention_seconds: config.integer("retention_seconds", 0, 1 << 32).unwrap_or(0),
+            replicas: replicas.unwrap_or(1) as usize,
+            consistency: consistency.unwrap_or(Consistency::Quorum),
+            replication_timeout: Duration::from_millis(timeout.unwrap_or(REPLICATION_TIMEOUT_MS)),
         };
         errors.extend(config.finish());
         if definition.sinks.is_empty() {
@@ -207,6 +259,9 @@ impl Definition {
             "producer_type": word(&PRODUCER_TYPES, self.producer_type),
             "wait_strategy": word(&WAIT_STRATEGIES, self.wait_strategy),
             "sinks": self.sinks.iter().map(|sink| sink.json(&shown)).collect::<Vec<_>>(),
+            "replicas": self.replicas,
+            "consistency": self.consistency.name(),
+            "replication_timeout_ms": self.replication_timeout.as_millis() as u64,
             "config": {
                 "enable_metrics": self.enable_metrics,
                 "enable_logging": self.enable_logging,
@@ -417,7 +472,7 @@ fn forward(fields: &mut Fields<'_>) -> SinkKind {
 
 #[cfg(test)]
 mod tests {
-    use super::{Defaults, Definition, SinkKind};
+    use super::{Consistency, Defaults, Definition, SinkKind};
     use serde_json::{Value, json};
 
     fn read(value: &Value) -> Result<Definition, String> {
@@ -438,6 +493,7 @@ mod tests {
                 {"kind": "webhook", "url": "http://127.0.0.1:1/x", "headers": {"x-key": "s"}, "on_failure": "skip"},
                 {"kind": "forward", "to": "a", "only": {"k": "v"}},
             ],
+            "replicas": 3, "consistency": "all", "replication_timeout_ms": 250,
             "config": {"max_events_per_second": 5, "retention_seconds": 60},
         });
         let full = read(&full).expect("read");
@@ -462,6 +518,11 @@ mod tests {
             "buffer_size: -1 is not a whole number from 0 to 18446744073709551615",
         );
         check(json!({"name": "a", "buffer_size": 1}), "buffer_size: 1 is not between 2 and 1048576");
+        check(json!({"name": "a", "replicas": 8}), "replicas: 8 is not a whole number from 1 to 7");
+        check(
+            json!({"name": "a", "consistency": "quorun"}),
+            "consistency: \"quorun\" is not one of any, one, quorum, all; did you mean quorum?",
+        );
         check(json!({"name": "a/b"}), "name: `a/b` is not a name; take 1 to 64 of A-Z a-z 0-9 . _ -");
         check(json!({"name": ".."}), "name: `..` is not a name; take 1 to 64 of A-Z a-z 0-9 . _ -");
         check(json!({}), "name: is missing; 1 to 64 of A-Z a-z 0-9 . _ -");
@@ -490,5 +551,14 @@ mod tests {
             json!({"name": "a", "config": {"retention": 1}}),
             "config.retention: is not a known field; known are enable_metrics, enable_logging, max_events_per_second, retention_seconds",
         );
+    }
+
+    #[test]
+    fn a_level_needs_so_many_followers() {
+        let needed = |level: Consistency| [1, 2, 3, 4, 5, 7].map(|replicas| level.followers_needed(replicas));
+        assert_eq!(needed(Consistency::Any), [0; 6]);
+        assert_eq!(needed(Consistency::One), [0, 1, 1, 1, 1, 1]);
+        assert_eq!(needed(Consistency::Quorum), [0, 1, 1, 2, 2, 3]);
+        assert_eq!(needed(Consistency::All), [0, 1, 2, 3, 4, 6]);
     }
 }

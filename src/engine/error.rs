@@ -1,5 +1,6 @@
 //! What can go wrong with a named disruptor.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -118,6 +119,49 @@ pub enum EngineError {
         left: u64,
         /// How long it was waited for.
         waited: Duration,
+    },
+    /// Fewer nodes than wanted had the events in time. They are kept here and go on being sent: they were published,
+    /// and were not acknowledged.
+    #[error("events of `{name}` were on {reached} of {wanted} nodes after {waited:?}; they go on being sent")]
+    ReplicationTimeout {
+        /// The disruptor.
+        name: String,
+        /// The events.
+        sequences: Range<u64>,
+        /// Nodes that had them, the home included.
+        reached: usize,
+        /// Nodes that were to have them.
+        wanted: usize,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// There are too few nodes for the disruptor's consistency.
+    #[error("`{name}` wants events on {wanted} nodes, and there are {present}")]
+    NotEnoughReplicas {
+        /// The disruptor.
+        name: String,
+        /// Nodes that could have them, the home included.
+        present: usize,
+        /// Nodes that are to have them.
+        wanted: usize,
+    },
+    /// This node has a copy; events are taken, and changes made, at the disruptor's home.
+    #[error("the home of `{name}` is node `{home}`")]
+    NotHome {
+        /// The disruptor.
+        name: String,
+        /// The node.
+        home: String,
+        /// Where its REST interface is, if that is known.
+        http: Option<String>,
+    },
+    /// This node has a copy of a disruptor that has no home at the moment.
+    #[error("`{name}` has no home: {reason}")]
+    NoHome {
+        /// The disruptor.
+        name: String,
+        /// Why, and what to do.
+        reason: String,
     },
     /// The ring could not be made, or its threads not started.
     #[error("disruptor `{name}` cannot start: {reason}")]

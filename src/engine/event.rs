@@ -6,6 +6,8 @@ use std::fmt;
 use std::str;
 use std::sync::Arc;
 
+use thiserror::Error;
+
 use super::fields::FieldError;
 use crate::base::ulid::Ulid;
 
@@ -137,6 +139,30 @@ const CORRELATION_LENGTH: usize = 25; // 0: none; else one more than its length
 const METADATA_LENGTH: usize = 27;
 const VARIABLE: usize = 31;
 
+/// Why bytes are no event.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BlockError {
+    /// A length leads beyond the end.
+    #[error("an event is cut off")]
+    Cut,
+    /// A kind of payload that there is not.
+    #[error("an event is of kind {0}, and there are 0 to 2")]
+    Kind(u8),
+    /// A text that is none.
+    #[error("an event has a text that is not UTF-8")]
+    Text,
+    /// Something that no producer may send.
+    #[error("an event is wrong: {0}")]
+    Wrong(FieldError),
+}
+
+impl From<FieldError> for BlockError {
+    fn from(error: FieldError) -> Self {
+        Self::Wrong(error)
+    }
+}
+
 thread_local! {
     /// Where a block is put together before it is copied to its own memory.
     static DESK: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -171,6 +197,41 @@ impl Event {
             }
             event
         })
+    }
+
+    /// An event from the bytes of another one's [`block`](Self::block), which may come from anywhere.
+    ///
+    /// Errors: what keeps them from being an event.
+    pub fn from_block(block: &[u8]) -> Result<Self, BlockError> {
+        let (head, rest) = block.split_first_chunk::<VARIABLE>().ok_or(BlockError::Cut)?;
+        let correlation = u16::from_le_bytes([head[CORRELATION_LENGTH], head[CORRELATION_LENGTH + 1]]);
+        let metadata = u32::from_le_bytes(*head.last_chunk().expect("a head is longer than a number"));
+        let (correlation, rest) =
+            rest.split_at_checked(usize::from(correlation).saturating_sub(1)).ok_or(BlockError::Cut)?;
+        let (mut metadata, _payload) = rest.split_at_checked(metadata as usize).ok_or(BlockError::Cut)?;
+        if head[KIND] > ContentType::Bytes as u8 {
+            return Err(BlockError::Kind(head[KIND]));
+        }
+        str::from_utf8(correlation).map_err(|_| BlockError::Text)?;
+        let mut texts = 0;
+        while !metadata.is_empty() {
+            let (length, after) = metadata.split_first_chunk().ok_or(BlockError::Cut)?;
+            let length = usize::from(u16::from_le_bytes(*length));
+            let (text, after) = after.split_at_checked(length).ok_or(BlockError::Cut)?;
+            str::from_utf8(text).map_err(|_| BlockError::Text)?;
+            (metadata, texts) = (after, texts + 1);
+        }
+        if texts % 2 != 0 {
+            return Err(BlockError::Cut);
+        }
+        let event = Self(Arc::from(block));
+        event.to_draft().check()?;
+        Ok(event)
+    }
+
+    /// The bytes that it is made of, for [`from_block`](Self::from_block).
+    pub fn block(&self) -> &[u8] {
+        &self.0
     }
 
     /// The identity, which sorts by time.
@@ -250,9 +311,49 @@ impl fmt::Debug for Event {
 
 #[cfg(test)]
 mod tests {
-    use super::{ContentType, Draft, Event};
+    use super::{BlockError, ContentType, Draft, Event};
     use crate::base::ulid::Ulid;
     use std::borrow::Cow;
+
+    #[test]
+    fn a_block_comes_back_as_the_event_and_a_damaged_one_is_refused_or_a_right_one() {
+        let draft = Draft {
+            content_type: ContentType::Json,
+            payload: Cow::Borrowed(b"[1]"),
+            metadata: vec![("a".into(), "b".into())],
+            correlation_id: Some("c".into()),
+        };
+        let event = Event::new(&draft, Ulid(7), 9);
+        let block = event.block().to_vec();
+        let again = Event::from_block(&block).expect("it is whole");
+        assert_eq!((again.block(), again.id()), (event.block(), event.id()));
+        let refused = |change: &dyn Fn(&mut Vec<u8>)| {
+            let mut block = block.clone();
+            change(&mut block);
+            Event::from_block(&block).expect_err("refused")
+        };
+        assert_eq!(refused(&|block| block.truncate(30)), BlockError::Cut);
+        assert_eq!(refused(&|block| block[24] = 3), BlockError::Kind(3));
+        assert_eq!(refused(&|block| block[25] = 255), BlockError::Cut);
+        assert_eq!(refused(&|block| block[30] = 255), BlockError::Cut);
+        assert_eq!(refused(&|block| block[31] = 255), BlockError::Text);
+        assert!(matches!(refused(&|block| block.truncate(block.len() - 1)), BlockError::Wrong(_)));
+        fn property(block: Vec<u8>, place: usize, byte: u8, cut: usize) {
+            let draft = Draft::bare(ContentType::Bytes, &block);
+            let mut block = Event::new(&draft, Ulid(1), 1).block().to_vec();
+            let place = place % block.len();
+            block[place] = byte;
+            block.truncate(block.len() - cut % 40 % block.len());
+            // Whatever it says, reading it does not fail.
+            if let Ok(event) = Event::from_block(&block) {
+                assert_eq!(event.metadata().count() + event.payload().len(), {
+                    let draft = event.to_draft();
+                    draft.metadata.len() + draft.payload.len()
+                });
+            }
+        }
+        quickcheck::quickcheck(property as fn(_, _, _, _));
+    }
 
     #[test]
     fn an_event_gives_back_what_was_put_in() {

@@ -5,6 +5,7 @@
 //! to. Nothing here knows of HTTP, of a configuration file or of a terminal; events are volatile, and what must
 //! outlive the process goes through a sink. Start with [`NamedDisruptor`], then `window.rs` and `sink/`.
 
+mod copies;
 mod definition;
 mod error;
 mod event;
@@ -19,14 +20,17 @@ mod sink;
 mod subscription;
 mod window;
 
-pub use definition::{Defaults, Definition, ProducerType, SinkDefinition, SinkKind, check_name, check_size};
+pub use copies::Copies;
+pub use definition::{
+    Consistency, Defaults, Definition, ProducerType, SinkDefinition, SinkKind, check_name, check_size,
+};
 pub(crate) use definition::{PRODUCER_TYPES, WAIT_STRATEGIES, word};
 pub use error::EngineError;
-pub use event::{ContentType, Draft, Event, PAYLOAD_BYTES_MAX};
+pub use event::{BlockError, ContentType, Draft, Event, PAYLOAD_BYTES_MAX};
 pub use fields::{FieldError, Fields, whole_number};
 pub use idempotency::{Answer, Attempt, Idempotency, Remembered, Ticket};
 pub use limiter::Limiter;
-pub use named::{Lifecycle, NamedDisruptor, Published, Rejections, SinkReport};
+pub use named::{Lifecycle, NamedDisruptor, Published, Rejections, SinkReport, Whereabouts};
 pub use publish_json::{rfc3339, write_event, write_json_string};
 pub use registry::{Author, Engine, EngineOptions};
 pub use subscription::{Subscription, Tailed};

@@ -1,5 +1,7 @@
 //! A disruptor with a name: its life, its intake, and what can be seen of it.
 
+mod following;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
@@ -10,6 +12,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 
+use super::copies::Copies;
 use super::definition::Definition;
 use super::error::EngineError;
 use super::event::{Draft, Event};
@@ -38,12 +41,21 @@ pub enum Lifecycle {
     Stopped,
     /// A sink failed for good.
     Failed,
+    /// Has a copy of the events of another node, which is its home, or waits to have one.
+    Following,
 }
 
 impl Lifecycle {
     /// Every state.
-    pub const ALL: [Self; 6] =
-        [Self::Created, Self::Running, Self::Paused, Self::Draining, Self::Stopped, Self::Failed];
+    pub const ALL: [Self; 7] = [
+        Self::Created,
+        Self::Running,
+        Self::Paused,
+        Self::Draining,
+        Self::Stopped,
+        Self::Failed,
+        Self::Following,
+    ];
 
     /// The state's name, as users see it.
     pub fn name(self) -> &'static str {
@@ -54,6 +66,7 @@ impl Lifecycle {
             Self::Draining => "draining",
             Self::Stopped => "stopped",
             Self::Failed => "failed",
+            Self::Following => "following",
         }
     }
 
@@ -65,6 +78,7 @@ impl Lifecycle {
             Self::Paused => &["resume", "start", "stop", "reset", "delete"],
             Self::Draining => &["stop", "reset", "delete"],
             Self::Stopped => &["start", "reset", "delete"],
+            Self::Following => &["promote"],
         }
     }
 }
@@ -108,7 +122,7 @@ pub struct Rejections {
     pub ring_full: Counter,
     /// More than `max_events_per_second`.
     pub rate_limited: Counter,
-    /// The disruptor was not running.
+    /// The disruptor was not running, has its home elsewhere, or has not enough followers.
     pub wrong_state: Counter,
 }
 
@@ -133,7 +147,31 @@ pub struct NamedDisruptor {
     monitor: RwLock<Option<Monitor>>,
     is_deleted: AtomicBool,
     last_publish_unix_micros: AtomicU64,
+    /// If it has replicas.
+    replicated: Option<Replicated>,
     samples: Mutex<Samples>,
+}
+
+/// What a disruptor with replicas has besides.
+struct Replicated {
+    copies: Copies,
+    /// How many followers have an event when it is acknowledged.
+    needed: usize,
+    /// While it follows: where its home is.
+    whereabouts: Mutex<Whereabouts>,
+    /// While it follows: the first event that the home's sinks had not let go of.
+    handed: AtomicU64,
+    /// Events for which there were not enough copies in time.
+    timeouts: Counter,
+}
+
+/// Where the home of a disruptor is that follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// At a node, with the address of its REST interface if that is known.
+    At(String, Option<String>),
+    /// Nowhere, and why, and what to do.
+    Nowhere(String),
 }
 
 /// A ring, and what tells its sinks to give up.
@@ -163,6 +201,8 @@ const STALL: Duration = Duration::from_secs(5);
 const PUBLISHER_NAP: Duration = Duration::from_micros(200);
 /// The same where the rate limit says how long.
 const PUBLISHER_NAP_MAX: Duration = Duration::from_millis(100);
+/// The same while the home moves.
+const HOMELESS_NAP: Duration = Duration::from_millis(5);
 
 impl NamedDisruptor {
     pub(super) fn new(definition: Definition, surroundings: Surroundings, ids: Arc<UlidSource>) -> Self {
@@ -186,6 +226,7 @@ impl NamedDisruptor {
             monitor: RwLock::new(None),
             is_deleted: AtomicBool::new(false),
             last_publish_unix_micros: AtomicU64::new(now),
+            replicated: Replicated::of(&definition),
             samples: Mutex::default(),
             definition,
             surroundings,
@@ -254,15 +295,22 @@ impl NamedDisruptor {
     /// Publishes all of the events, with consecutive sequences, or none. Waits up to `patience` for room in the ring
     /// and for the rate limit.
     ///
-    /// Errors: [`EngineError::RingFull`], `RateLimited`, `BatchTooLarge`, `WrongState` or `Failed`.
+    /// A disruptor with replicas then waits until as many nodes have the events as its consistency says.
+    ///
+    /// Errors: [`EngineError::RingFull`], `RateLimited`, `BatchTooLarge`, `WrongState` or `Failed`; with replicas also
+    /// `NotEnoughReplicas`, `NotHome` and `NoHome`, and `ReplicationTimeout` for events that were published.
     pub fn publish(&self, events: &[Event], patience: Duration) -> Result<Published, EngineError> {
         let gives_up = || self.surroundings.stops_waiting.load(Ordering::Relaxed);
         self.publish_unless(events, patience, gives_up)
     }
 
-    /// As [`publish`](Self::publish), for what was accepted elsewhere: it waits also while the engine ends.
+    /// As [`publish`](Self::publish), for what was accepted elsewhere: it waits also while the engine ends, and takes
+    /// events for published that are not on enough nodes yet, since a second attempt would double them.
     pub(super) fn forward(&self, events: &[Event], patience: Duration) -> Result<Published, EngineError> {
-        self.publish_unless(events, patience, || false)
+        match self.publish_unless(events, patience, || false) {
+            Err(EngineError::ReplicationTimeout { sequences, .. }) => Ok(Published { sequences }),
+            other => other,
+        }
     }
 
     fn publish_unless(
@@ -274,11 +322,17 @@ impl NamedDisruptor {
         let deadline = if patience.is_zero() { None } else { Some(Deadline::after(patience)) };
         loop {
             let refused = match self.try_publish(events) {
-                Ok(published) => return Ok(published),
+                Ok(published) => {
+                    return match &self.replicated {
+                        None => Ok(published),
+                        Some(replicated) => self.replicate(replicated, published),
+                    };
+                }
                 Err(error) => error,
             };
             let nap = match &refused {
                 EngineError::RingFull { .. } => PUBLISHER_NAP,
+                EngineError::NoHome { .. } => HOMELESS_NAP,
                 EngineError::RateLimited { retry_after, .. } => *retry_after,
                 _ => return Err(self.count_rejection(refused)),
             };
@@ -302,6 +356,9 @@ impl NamedDisruptor {
                 current => self.wrong_state("take events", current),
             });
         };
+        if let Some(replicated) = &self.replicated {
+            self.check_followers(replicated)?;
+        }
         let clock = &self.surroundings.clock;
         let (now, count) = (clock.monotonic(), events.len() as u64);
         if events.is_empty() {
@@ -353,9 +410,11 @@ impl NamedDisruptor {
         match error {
             EngineError::RingFull { .. } => self.rejections.ring_full.increment(),
             EngineError::RateLimited { .. } => self.rejections.rate_limited.increment(),
-            EngineError::WrongState { .. } | EngineError::Failed { .. } => {
-                self.rejections.wrong_state.increment()
-            }
+            EngineError::WrongState { .. }
+            | EngineError::Failed { .. }
+            | EngineError::NotEnoughReplicas { .. }
+            | EngineError::NotHome { .. }
+            | EngineError::NoHome { .. } => self.rejections.wrong_state.increment(),
             _ => {}
         }
         error
@@ -385,16 +444,18 @@ impl NamedDisruptor {
                 drop(ring);
                 return self.resume();
             }
-            Lifecycle::Draining => return Err(self.wrong_state("start", Lifecycle::Draining)),
+            current @ (Lifecycle::Draining | Lifecycle::Following) => {
+                return Err(self.wrong_state("start", current));
+            }
             Lifecycle::Created | Lifecycle::Stopped | Lifecycle::Failed => {}
         }
         // A ring that has failed ends here.
         self.end(ring.take());
-        self.begin(&mut ring)
+        self.begin(&mut ring, &[])
     }
 
-    /// Starts the sinks on a new ring.
-    fn begin(&self, ring: &mut Option<Running>) -> Result<(), EngineError> {
+    /// Starts the sinks on a new ring, and hands them the last events of the window once more.
+    fn begin(&self, ring: &mut Option<Running>, again: &[Event]) -> Result<(), EngineError> {
         let halt = Arc::new(Halt::default());
         let runner = |(sink, state): (&_, &Arc<SinkState>)| {
             let (state, halt, latency) = (Arc::clone(state), Arc::clone(&halt), Arc::clone(&self.latency));
@@ -403,8 +464,13 @@ impl NamedDisruptor {
         };
         let sinks = self.definition.sinks.iter().zip(&self.sinks);
         let sinks = sinks.map(|(sink, state)| (sink.clone(), runner((sink, state)))).collect();
-        let (started, producer) = Ring::start(&self.definition, self.window.end(), sinks)
+        let first = self.window.end() - again.len() as u64;
+        let (started, producer) = Ring::start(&self.definition, first, sinks)
             .map_err(|reason| EngineError::CannotStart { name: self.name().to_owned(), reason })?;
+        if !again.is_empty() {
+            let published = producer.try_publish(again, self.surroundings.clock.monotonic(), &self.window);
+            published.expect("a window has no more events than a ring has slots");
+        }
         *self.monitor.write() = Some(started.monitor());
         *ring = Some((started, halt));
         let mut intake = self.intake.write();
@@ -448,13 +514,18 @@ impl NamedDisruptor {
             return Err(self.wrong_state("stop", Lifecycle::Draining));
         };
         let current = self.lifecycle().0;
+        if current == Lifecycle::Following {
+            return Err(self.wrong_state("stop", current));
+        }
         let generation = {
             let mut intake = self.intake.write();
             // The producer goes, since a ring for one producer ends only without it.
             intake.producer = None;
             intake.lifecycle = match current {
                 Lifecycle::Running | Lifecycle::Paused | Lifecycle::Draining => Lifecycle::Draining,
-                Lifecycle::Created | Lifecycle::Stopped | Lifecycle::Failed => Lifecycle::Stopped,
+                Lifecycle::Created | Lifecycle::Stopped | Lifecycle::Failed | Lifecycle::Following => {
+                    Lifecycle::Stopped
+                }
             };
             intake.generation
         };
@@ -497,6 +568,9 @@ impl NamedDisruptor {
     /// Errors: [`EngineError::CannotStart`]; it is then stopped and empty.
     pub fn reset(&self) -> Result<u64, EngineError> {
         let mut ring = self.ring.lock();
+        if self.lifecycle().0 == Lifecycle::Following {
+            return Err(self.wrong_state("be reset", Lifecycle::Following));
+        }
         let left = self.cut_off(&mut ring);
         // Neither a publisher nor a sink is at work.
         self.window.forget();
@@ -509,7 +583,7 @@ impl NamedDisruptor {
             self.published.reset();
             *samples = Samples::default();
         }
-        self.begin(&mut ring)?;
+        self.begin(&mut ring, &[])?;
         Ok(left)
     }
 
@@ -684,6 +758,9 @@ impl NamedDisruptor {
     }
 
     fn wrong_state(&self, action: &'static str, current: Lifecycle) -> EngineError {
+        if let (Lifecycle::Following, Some(replicated)) = (current, &self.replicated) {
+            return self.elsewhere(replicated);
+        }
         EngineError::WrongState { name: self.name().to_owned(), action, current, allowed: current.allowed() }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -29,11 +29,13 @@ pub struct EngineOptions {
     pub files: Option<PathBuf>,
     /// How many disruptors there may be; each has a thread per sink.
     pub disruptors_max: usize,
+    /// Whether there are other nodes for copies, and somebody who sends them.
+    pub replicates: bool,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { clock: Clock::system(), salt: 0, files: None, disruptors_max: 256 }
+        Self { clock: Clock::system(), salt: 0, files: None, disruptors_max: 256, replicates: false }
     }
 }
 
@@ -43,6 +45,8 @@ pub struct Engine {
     surroundings: Surroundings,
     ids: Arc<UlidSource>,
     disruptors: RwLock<BTreeMap<String, Arc<NamedDisruptor>>>,
+    /// Whether one of them ever had replicas.
+    has_replicas: AtomicBool,
 }
 
 /// Who writes a definition.
@@ -66,6 +70,7 @@ impl Engine {
             },
             ids: Arc::new(UlidSource::new(options.salt)),
             disruptors: RwLock::default(),
+            has_replicas: AtomicBool::new(false),
             options,
         })
     }
@@ -90,6 +95,11 @@ impl Engine {
             return Err(EngineError::TooMany { max: self.options.disruptors_max });
         }
         let mut errors = Vec::new();
+        if definition.replicas > 1 && !self.options.replicates {
+            let error =
+                FieldError::new("replicas", format!("{}, and this node is alone", definition.replicas));
+            errors.push(error.hint("start it in a cluster, with --cluster, or leave it out"));
+        }
         if author == Author::Client {
             errors.extend(self.stray_files(&definition));
         }
@@ -99,6 +109,10 @@ impl Engine {
             return Err(EngineError::Invalid { errors });
         }
         let name = definition.name.clone();
+        if definition.replicas > 1 {
+            // Relaxed: who has not heard of it cannot publish to it either.
+            self.has_replicas.store(true, Ordering::Relaxed);
+        }
         let disruptor = NamedDisruptor::new(definition, self.surroundings.clone(), Arc::clone(&self.ids));
         let disruptor = Arc::new(disruptor);
         disruptors.insert(name, Arc::clone(&disruptor));
@@ -121,6 +135,12 @@ impl Engine {
         })
     }
 
+    /// Whether there ever was a disruptor with replicas.
+    pub fn has_replicas(&self) -> bool {
+        // Relaxed: as where it is stored.
+        self.has_replicas.load(Ordering::Relaxed)
+    }
+
     /// All disruptors, by name.
     pub fn list(&self) -> Vec<Arc<NamedDisruptor>> {
         self.disruptors.read().values().cloned().collect()
@@ -131,8 +151,9 @@ impl Engine {
     /// Errors: as [`NamedDisruptor::stop`] if the drain takes too long; the disruptor is then still there.
     pub fn delete(&self, disruptor: &NamedDisruptor, timeout: Duration) -> Result<(), EngineError> {
         match disruptor.stop(timeout) {
-            // What has failed has nothing more to drain.
-            Ok(()) | Err(EngineError::Failed { .. }) => {}
+            // What has failed, or has its ring elsewhere, has nothing more to drain.
+            Ok(())
+            | Err(EngineError::Failed { .. } | EngineError::NotHome { .. } | EngineError::NoHome { .. }) => {}
             Err(error) => return Err(error),
         }
         let mut disruptors = self.disruptors.write();
@@ -158,7 +179,7 @@ impl Engine {
             let remaining = deadline.remaining().unwrap_or_default();
             let result = disruptor.stop(remaining);
             let lost = match result {
-                Ok(()) => 0,
+                Ok(()) | Err(EngineError::NotHome { .. } | EngineError::NoHome { .. }) => 0,
                 Err(error) => {
                     log::error!(target: "engine", disruptor = disruptor.name(); "drain: {error}");
                     let (behind, halted) = (disruptor.used(), disruptor.halt());

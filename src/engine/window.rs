@@ -101,8 +101,42 @@ impl Window {
 
     /// Forgets every event. Nobody may put one in meanwhile.
     pub fn forget(&self) {
-        self.floor.store(self.end(), Ordering::Relaxed);
+        self.skip_to(self.end());
+    }
+
+    /// Forgets every event; the next one has this sequence. Nobody may put one in meanwhile.
+    pub fn skip_to(&self, sequence: u64) {
+        self.floor.store(sequence, Ordering::Relaxed);
         self.places.iter().for_each(|place| *place.lock() = None);
+        self.end.store(sequence, Ordering::Release);
+    }
+
+    /// Forgets the events from a sequence on, which is then the next one. Nobody may put one in meanwhile.
+    pub fn truncate_to(&self, sequence: u64) {
+        let (start, end) = (self.start(), self.end());
+        if sequence <= start {
+            return self.skip_to(sequence);
+        }
+        // What they have overwritten does not come back.
+        self.floor.store(start, Ordering::Relaxed);
+        (sequence..end).for_each(|taken| *self.place(taken).lock() = None);
+        self.end.store(end.min(sequence), Ordering::Release);
+    }
+
+    /// The events from a sequence on that lie side by side: at least one, if there is one, and no more than fit into
+    /// so many bytes.
+    pub fn run(&self, from: u64, bytes_max: usize) -> Vec<Event> {
+        let mut bytes = 0;
+        let kept = (from..self.end()).map_while(|sequence| match self.look(sequence) {
+            Lookup::Kept(event) => Some(event),
+            Lookup::Overwritten | Lookup::NotYet => None,
+        });
+        let fits = |event: &Event| {
+            let is_first = bytes == 0;
+            bytes += event.block().len();
+            is_first || bytes <= bytes_max
+        };
+        kept.take_while(fits).collect()
     }
 
     fn place(&self, sequence: u64) -> &Place {
@@ -137,6 +171,28 @@ mod tests {
         assert_eq!((window.start(), window.end()), (3, 3));
         window.put(3, event(3));
         assert!(matches!(window.look(3), Lookup::Kept(_)) && matches!(window.look(1), Lookup::Overwritten));
+    }
+
+    #[test]
+    fn what_is_taken_back_is_not_there_and_what_it_overwrote_stays_overwritten() {
+        let window = Window::new(4);
+        (0..6).for_each(|number| window.put(number, event(number)));
+        window.truncate_to(5);
+        assert_eq!((window.start(), window.end()), (2, 5));
+        assert!(matches!(window.look(5), Lookup::NotYet) && matches!(window.look(1), Lookup::Overwritten));
+        assert!(matches!(window.look(4), Lookup::Kept(_)));
+        window.put(5, event(50));
+        let run = window.run(4, usize::MAX);
+        assert_eq!(
+            run.iter().map(Event::payload).collect::<Vec<_>>(),
+            [4_u64.to_le_bytes(), 50_u64.to_le_bytes()]
+        );
+        assert_eq!((window.run(4, 1).len(), window.run(1, 1).len(), window.run(6, 1).len()), (1, 0, 0));
+        window.truncate_to(1);
+        assert_eq!((window.start(), window.end()), (1, 1));
+        window.skip_to(9);
+        assert!(matches!(window.look(8), Lookup::Overwritten) && matches!(window.look(9), Lookup::NotYet));
+        assert_eq!((window.start(), window.end()), (9, 9));
     }
 
     #[test]

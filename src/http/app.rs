@@ -50,6 +50,17 @@ impl App {
         given.map_or_else(|| self.ids.next(self.node.clock().unix_micros()).to_string(), str::to_owned)
     }
 
+    /// Whether a request publishes and is then answered by other nodes, in the end.
+    fn waits_for_replicas(&self, route: &Route, parameters: &[String]) -> bool {
+        let engine = self.node.engine();
+        let waits = |name: &String| {
+            let disruptor = decode(name).map(|name| engine.find(&name));
+            disruptor.is_some_and(|found| found.is_ok_and(|disruptor| disruptor.waits_for_replicas()))
+        };
+        // One without a name publishes to several.
+        engine.has_replicas() && route.method == "POST" && parameters.first().is_none_or(waits)
+    }
+
     /// Everything that is decided before the body is looked at.
     fn admit<'c>(
         &'c self,
@@ -250,7 +261,7 @@ struct Request<'r> {
 
 impl Service for App {
     fn plan(&self, head: &Head) -> Plan {
-        let Found::Route(place, _) = routes::find(head.method.as_str(), &head.path) else {
+        let Found::Route(place, parameters) = routes::find(head.method.as_str(), &head.path) else {
             return Plan::Answer { body_max: STRAY_BODY_BYTES_MAX };
         };
         let route = &routes::ROUTES[place];
@@ -260,6 +271,7 @@ impl Service for App {
             Work::Wait(_) => Plan::Wait { body_max },
             // To wait when it need not be costs a thread, and is right all the same.
             Work::WaitIf(_, parameter) if head.query.contains(parameter) => Plan::Wait { body_max },
+            Work::WaitIf(..) if self.waits_for_replicas(route, &parameters) => Plan::Wait { body_max },
             Work::WaitIf(..) => Plan::Answer { body_max },
             Work::ConverseOrWait(..) if head.header("idempotency-key").is_some() => Plan::Wait { body_max },
             Work::Converse(_) | Work::ConverseOrWait(..) => Plan::Converse,
@@ -270,7 +282,7 @@ impl Service for App {
         let found = routes::find(head.method.as_str(), &head.path);
         let request = Request { id: self.request_id(head), started: Instant::now(), peer, found: &found };
         let response = self.handle(head, body, peer, &found);
-        let response = response.unwrap_or_else(|problem| problem.to_response(&head.path, &request.id));
+        let response = response.unwrap_or_else(|problem| problem.answer(head, &request.id));
         self.finish(head, response, &request)
     }
 
@@ -304,7 +316,7 @@ impl Service for App {
                 result
             }
             Err(problem) => {
-                let response = problem.to_response(&head.path, &request.id);
+                let response = problem.answer(head, &request.id);
                 exchange.respond(self.finish(head, response, &request))
             }
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::response::{PROBLEM, Response};
-use super::server::{Fault, Refusal};
+use super::server::{Fault, Head, Refusal};
 use crate::api::explain;
 use crate::engine::{EngineError, FieldError};
 
@@ -20,13 +20,16 @@ pub struct Problem {
     detail: String,
     more: Map<String, Value>,
     headers: Vec<(&'static str, String)>,
+    /// The server that does what was asked, at the same path.
+    elsewhere: Option<String>,
 }
 
 impl Problem {
     pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
         let kind = explain(code).expect("every code is in the table");
         let (more, headers) = (Map::new(), Vec::new());
-        Self { status: kind.status, code, title: kind.title, detail: detail.into(), more, headers }
+        let (status, title) = (kind.status, kind.title);
+        Self { status, code, title, detail: detail.into(), more, headers, elsewhere: None }
     }
 
     /// Fields or parameters that are wrong.
@@ -89,6 +92,16 @@ impl Problem {
         json
     }
 
+    /// The answer to a request that came this far.
+    pub fn answer(self, head: &Head, request_id: &str) -> Response {
+        let location = self.elsewhere.as_ref().map(|server| match head.query.as_str() {
+            "" => format!("{server}{}", head.path),
+            query => format!("{server}{}?{query}", head.path),
+        });
+        let response = self.to_response(&head.path, request_id);
+        location.into_iter().fold(response, |response, location| response.header("Location", location))
+    }
+
     pub fn to_response(&self, instance: &str, request_id: &str) -> Response {
         let response = Response::new(self.status, PROBLEM, self.to_json(instance, request_id).to_string());
         self.headers.iter().fold(response, |response, (name, value)| response.header(name, value.clone()))
@@ -131,6 +144,28 @@ impl From<EngineError> for Problem {
                 Self::new("event_overwritten", detail).with("first_available", first_available)
             }
             EngineError::NotYet { next, .. } => Self::new("event_not_found", detail).with("next", next),
+            EngineError::ReplicationTimeout { sequences, reached, wanted, .. } => {
+                Self::new("replication_timeout", detail)
+                    .with("sequences", json!({"first": sequences.start, "next": sequences.end}))
+                    .with("reached", reached)
+                    .with("wanted", wanted)
+            }
+            EngineError::NotEnoughReplicas { present, wanted, .. } => {
+                Self::new("not_enough_replicas", detail)
+                    .with("present", present)
+                    .with("wanted", wanted)
+                    .retry_after(Duration::from_secs(1))
+            }
+            EngineError::NotHome { home, http: Some(http), .. } => {
+                Self { elsewhere: Some(http), ..Self::new("not_home", detail) }.with("home", home)
+            }
+            EngineError::NotHome { home, http: None, .. } => {
+                let detail = format!("{detail}, which does not say where its REST interface is");
+                Self::new("no_home", detail).with("home", home)
+            }
+            EngineError::NoHome { .. } => {
+                Self::new("no_home", detail).retry_after(Duration::from_millis(250))
+            }
             EngineError::DrainTimedOut { left, .. } => {
                 Self::new("drain_timed_out", detail).with("left", left)
             }

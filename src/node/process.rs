@@ -132,6 +132,7 @@ impl Node {
             salt: u32::from_le_bytes(salt),
             files: store.as_ref().map(|store| store.files()),
             disruptors_max: settings.number("server.max_disruptors") as usize,
+            replicates: false,
         });
         let kept = store.as_ref().map_or_else(|| Ok(Vec::new()), |store| store.answers())?;
         let keeper = store.clone();

@@ -18,6 +18,8 @@ use crate::engine::{ContentType, Draft, EngineError, Event, FieldError, NamedDis
 pub const LINE_MEDIA: &[Media] = &[Media::Lines, Media::Text, Media::Json];
 /// Events that are published together.
 const BATCH: usize = 256;
+/// The same where each batch waits for other nodes.
+const REPLICATED_BATCH: usize = 2048;
 /// How long a full ring is waited for unless the client says otherwise.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Lines that are told to be wrong; beyond, they are counted.
@@ -83,7 +85,10 @@ impl<'c> Lines<'c> {
         let disruptor = call.disruptor()?;
         let is_text = Media::of_request(call.head, LINE_MEDIA)? == Media::Text;
         let patience = call.query.span("wait", WAIT_MAX)?.unwrap_or(PATIENCE);
-        let batch_max = BATCH.min(disruptor.definition().buffer_size);
+        // Before anything is read or published, so that the client may go elsewhere with all of it.
+        disruptor.check_home()?;
+        let batch = if disruptor.waits_for_replicas() { REPLICATED_BATCH } else { BATCH };
+        let batch_max = batch.min(disruptor.definition().buffer_size);
         Ok(Self {
             call,
             disruptor,
@@ -197,7 +202,15 @@ impl<'c> Lines<'c> {
     }
 
     fn stopped(&self, error: EngineError) -> Problem {
-        self.told(error.into()).with("next_line", self.batch_line)
+        let (batch_line, has_begun) = (self.batch_line, self.published > 0);
+        let error = match error {
+            // Whoever followed a redirection now would publish the first lines twice.
+            EngineError::NotHome { name, home, .. } if has_begun => {
+                EngineError::NoHome { name, reason: format!("it has moved to node `{home}` meanwhile") }
+            }
+            other => other,
+        };
+        self.told(error.into()).with("next_line", batch_line)
     }
 
     /// A problem with what was published before it came up.

@@ -75,7 +75,8 @@ const fn post(
 }
 
 const NO_DISRUPTOR: &[&str] = &["disruptor_not_found"];
-const NO_CHANGE: &[&str] = &["disruptor_not_found", "invalid_state", "disruptor_failed", "draining"];
+const NO_CHANGE: &[&str] =
+    &["disruptor_not_found", "invalid_state", "disruptor_failed", "draining", "not_home", "no_home"];
 const NO_PUBLISH: &[&str] = &[
     "disruptor_not_found",
     "invalid_state",
@@ -88,6 +89,10 @@ const NO_PUBLISH: &[&str] = &[
     "idempotency_conflict",
     "rate_limited",
     "ring_full",
+    "not_home",
+    "no_home",
+    "not_enough_replicas",
+    "replication_timeout",
 ];
 const NO_CREATE: &[&str] = &[
     "name_taken",
