@@ -16,7 +16,6 @@ use crate::engine::{EngineError, FieldError};
 pub struct Problem {
     pub status: u16,
     pub code: &'static str,
-    title: &'static str,
     detail: String,
     more: Map<String, Value>,
     headers: Vec<(&'static str, String)>,
@@ -28,8 +27,7 @@ impl Problem {
     pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
         let kind = explain(code).expect("every code is in the table");
         let (more, headers) = (Map::new(), Vec::new());
-        let (status, title) = (kind.status, kind.title);
-        Self { status, code, title, detail: detail.into(), more, headers, elsewhere: None }
+        Self { status: kind.status, code, detail: detail.into(), more, headers, elsewhere: None }
     }
 
     /// Fields or parameters that are wrong.
@@ -76,7 +74,7 @@ impl Problem {
     pub fn to_json(&self, instance: &str, request_id: &str) -> Value {
         let mut json = json!({
             "type": format!("/errors/{}", self.code),
-            "title": self.title,
+            "title": explain(self.code).map(|kind| kind.title),
             "status": self.status,
             "detail": self.detail,
             "code": self.code,

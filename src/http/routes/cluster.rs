@@ -13,7 +13,7 @@ use super::super::response::Response;
 use super::disruptor::{verdict, worst_verdict};
 use crate::base::nearest::nearest;
 use crate::cluster::Cluster;
-use crate::cluster::swim::{Event, Member, NodeId, State};
+use crate::cluster::swim::{Event, Member, NodeId, Offer, State};
 use crate::engine::{Fields, rfc3339};
 use crate::node::{HTTP, Node};
 
@@ -24,13 +24,13 @@ const PING_MAX: Duration = Duration::from_secs(10);
 const STATES: [State; 4] = [State::Alive, State::Suspect, State::Dead, State::Left];
 
 /// The cluster, if the node is in one.
-pub fn of<'n>(node: &'n Node) -> Result<&'n Arc<Cluster>, Problem> {
+pub fn of(node: &Node) -> Result<&Arc<Cluster>, Problem> {
     let disabled = "this node is in no cluster; start it with --cluster, or cluster.enabled";
     node.cluster().ok_or_else(|| Problem::new("cluster_disabled", disabled))
 }
 
 /// The cluster, if the node is in one and has not said goodbye.
-pub fn present<'n>(node: &'n Node) -> Result<&'n Arc<Cluster>, Problem> {
+pub fn present(node: &Node) -> Result<&Arc<Cluster>, Problem> {
     let cluster = of(node)?;
     match node.has_left_cluster() {
         false => Ok(cluster),
@@ -172,9 +172,34 @@ pub fn info(node: &Node, member: &Member) -> Value {
     })
 }
 
-/// What has become of a member, for streams.
+/// A service as it is told of.
+fn offer_info(offer: &Offer) -> Value {
+    let service = &offer.service;
+    json!({
+        "id": service.id,
+        "name": service.name,
+        "node": offer.node.as_str(),
+        "address": service.address,
+        "port": service.port,
+        "tags": service.tags,
+        "metadata": service.metadata,
+        "status": offer.status.name(),
+        "load": offer.load,
+        "note": offer.note,
+    })
+}
+
+/// What has become of a member, of a service, or what another node says, for streams.
 pub fn event(node: &Node, event: &Event) -> Value {
+    let service = |what: &str, offer: &Offer| json!({"event": what, "service": offer_info(offer)});
     let (what, member) = match event {
+        Event::Registered(offer) => return service("registered", offer),
+        Event::Changed(offer) => return service("changed", offer),
+        Event::Deregistered(offer) => return service("deregistered", offer),
+        Event::Note { from, body } => {
+            let text = String::from_utf8_lossy(body);
+            return json!({"event": "note", "from": from.as_str(), "text": text});
+        }
         Event::Joined(member) => ("joined", member),
         Event::Updated(member) => ("updated", member),
         Event::Suspected(member) => ("suspected", member),
