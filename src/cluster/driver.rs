@@ -16,8 +16,11 @@ use thiserror::Error;
 
 use super::config::{ClusterConfig, ClusterError, check, check_metadata};
 use super::conversation::{Conversation, Conversations, Hello};
+use super::health::Checks;
+use super::services::Picks;
 use super::swim::{
-    Exchange, Input, Member, Metadata, NodeId, Output, Settings, Swim, decode_exchange, encode,
+    Event, Exchange, Input, Member, Metadata, NodeId, NoteError, Output, Settings, State, Swim,
+    decode_exchange, encode,
 };
 use super::watch::{Watch, Watchers};
 use super::wire::{ENVELOPE_BYTES, Envelope, KeyError, Keyring, WireError};
@@ -37,7 +40,7 @@ const SEED_INTERVAL: Duration = Duration::from_secs(1);
 /// A node of a cluster. It ends when it is dropped, without a word; [`leave`](Self::leave) says goodbye.
 #[derive(Debug)]
 pub struct Cluster {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -72,7 +75,7 @@ pub enum JoinError {
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     id: NodeId,
     envelope: Arc<RwLock<Envelope>>,
     conversations: Arc<Conversations>,
@@ -83,15 +86,18 @@ struct Shared {
     started: Instant,
     socket: UdpSocket,
     listener: TcpListener,
-    node: Mutex<Node>,
+    /// Locked after the book of checks, where both are.
+    pub(super) node: Mutex<Node>,
     /// Rung when the machine's deadline may be earlier than it was, and at the end.
     changed: Condvar,
     requests: SyncSender<Request>,
+    pub(super) checks: Checks,
+    pub(super) picks: Mutex<Picks>,
 }
 
 #[derive(Debug)]
-struct Node {
-    swim: Swim,
+pub(super) struct Node {
+    pub(super) swim: Swim,
     is_over: bool,
     seeded: Duration,
     /// Until when the thread that keeps the time sleeps.
@@ -117,7 +123,7 @@ type Told = SyncSender<Result<(), JoinError>>;
 impl Cluster {
     /// Starts a node, which joins by itself.
     ///
-    /// Shape: six threads, which sleep while nothing comes; two sockets at one port.
+    /// Shape: seven threads, which sleep while nothing comes; two sockets at one port.
     ///
     /// Errors: [`ClusterError`].
     pub fn start(config: ClusterConfig) -> Result<Self, ClusterError> {
@@ -138,6 +144,7 @@ impl Cluster {
             body_bytes_max: config.packet_bytes_max - ENVELOPE_BYTES,
             ..config.swim
         };
+        let picks = Mutex::new(Picks::new(settings.seed));
         let id = settings.id.clone();
         let (requests, wanted) = sync_channel(REQUESTS_MAX);
         let node = Node {
@@ -166,6 +173,8 @@ impl Cluster {
             node: Mutex::new(node),
             changed: Condvar::new(),
             requests,
+            checks: Checks::default(),
+            picks,
         });
         let mut cluster = Self { shared, threads: Vec::new() };
         let wanted = Arc::new(Mutex::new(wanted));
@@ -174,6 +183,9 @@ impl Cluster {
         for _ in 0..ANSWERERS {
             cluster.spawn("swim-answers", Shared::answer)?;
         }
+        cluster.spawn("swim-checks", |shared| {
+            shared.checks.run(|id, status, note| shared.found(id, status, note));
+        })?;
         for _ in 0..REQUESTERS {
             let wanted = Arc::clone(&wanted);
             cluster.spawn("swim-requests", move |shared| shared.ask(&wanted))?;
@@ -187,6 +199,16 @@ impl Cluster {
         let thread = Builder::new().name(name.to_owned()).spawn(move || work(&shared));
         self.threads.push(thread.map_err(ClusterError::Thread)?);
         Ok(())
+    }
+
+    /// Whether all threads run.
+    pub(super) fn runs(&self) -> bool {
+        self.threads.iter().all(|thread| !thread.is_finished())
+    }
+
+    /// Something that the machine knows.
+    pub(super) fn read<T>(&self, look: impl FnOnce(&Swim) -> T) -> T {
+        look(&self.shared.node.lock().swim)
     }
 
     /// This node's name.
@@ -320,6 +342,26 @@ impl Cluster {
         Ok(())
     }
 
+    /// Says something to all other nodes: small, best effort, in no order, at most once at each, as an
+    /// [`Event::Note`].
+    ///
+    /// Errors: [`NoteError`]: it is too long, or too many are on their way. It is not sent then.
+    pub fn send_note(&self, body: &[u8]) -> Result<(), NoteError> {
+        let mut node = self.shared.node.lock();
+        node.swim.check_note(body)?;
+        self.shared.handle_in(&mut node, Input::Note(body));
+        Ok(())
+    }
+
+    /// Says of a dead node that it has left, so that nobody expects it back; false if it is not dead. If it lives after
+    /// all, it says so as soon as it is reached.
+    pub fn force_leave(&self, id: &NodeId) -> bool {
+        let mut node = self.shared.node.lock();
+        let is_dead = node.swim.member(id.as_str()).is_some_and(|member| member.state == State::Dead);
+        self.shared.handle_in(&mut node, Input::ForceLeave(id));
+        is_dead
+    }
+
     /// Says goodbye. Waits for up to `timeout` until as many as can be have been told; true if they have.
     pub fn leave(&self, timeout: Duration) -> bool {
         self.shared.handle(Input::Leave);
@@ -342,6 +384,7 @@ impl Drop for Cluster {
             node.watchers.end();
         }
         self.shared.changed.notify_all();
+        self.shared.checks.end();
         self.shared.conversations.end();
         let reached = match self.shared.address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, self.shared.address.port()).into(),
@@ -377,7 +420,7 @@ impl Shared {
         self.handle_in(&mut self.node.lock(), input);
     }
 
-    fn handle_in(&self, node: &mut Node, input: Input<'_>) {
+    pub(super) fn handle_in(&self, node: &mut Node, input: Input<'_>) {
         let outputs = node.swim.handle(self.now(), input);
         self.carry_out(node, outputs, None);
     }
@@ -401,7 +444,10 @@ impl Shared {
                 }
                 Output::Answer { stream, body } => drop(node.answers.insert(stream, body)),
                 Output::Event(event) => {
-                    log::info!(target: "cluster", "{event:?}");
+                    // Notes are between those who send and those who watch.
+                    if !matches!(event, Event::Note { .. }) {
+                        log::info!(target: "cluster", "{event:?}");
+                    }
                     node.watchers.tell(&event);
                 }
             }

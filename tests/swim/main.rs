@@ -3,6 +3,7 @@
 mod net;
 mod offers;
 mod real;
+mod services;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

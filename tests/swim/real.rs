@@ -10,9 +10,9 @@ use badbatch::cluster::swim::{Event, Metadata, NodeId, State};
 use badbatch::cluster::{Cluster, ClusterConfig, Conversation, Keyring, MESSAGE_BYTES_MAX};
 
 /// A test fails long before anybody loses patience.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
-fn config(number: usize, seeds: &[SocketAddr]) -> ClusterConfig {
+pub fn config(number: usize, seeds: &[SocketAddr]) -> ClusterConfig {
     let id = NodeId::new(&format!("node-{number}")).expect("a name");
     let mut config = ClusterConfig::new(id);
     config.seeds = seeds.to_vec();
@@ -24,12 +24,12 @@ fn config(number: usize, seeds: &[SocketAddr]) -> ClusterConfig {
     config
 }
 
-fn start(config: ClusterConfig) -> Cluster {
+pub fn start(config: ClusterConfig) -> Cluster {
     Cluster::start(config).expect("it starts")
 }
 
 /// So many nodes that join by the first one.
-fn started(count: usize, with: impl Fn(&mut ClusterConfig)) -> Vec<Cluster> {
+pub fn started(count: usize, with: impl Fn(&mut ClusterConfig)) -> Vec<Cluster> {
     let mut nodes: Vec<Cluster> = Vec::new();
     join_more(&mut nodes, count, with);
     nodes
@@ -48,7 +48,7 @@ fn count(node: &Cluster, state: State) -> usize {
     node.members().iter().filter(|member| member.state == state).count()
 }
 
-fn until(what: &str, is_so: impl Fn() -> bool) {
+pub fn until(what: &str, is_so: impl Fn() -> bool) {
     let deadline = Deadline::after(PATIENCE);
     while !is_so() {
         assert!(!deadline.has_passed(), "never {what}");
@@ -56,7 +56,7 @@ fn until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-fn until_all_see(nodes: &[Cluster], state: State, wanted: usize) {
+pub fn until_all_see(nodes: &[Cluster], state: State, wanted: usize) {
     until("seen by all", || nodes.iter().all(|node| count(node, state) == wanted));
 }
 

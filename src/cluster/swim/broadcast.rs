@@ -113,7 +113,7 @@ fn is_note(subject: &Subject) -> bool {
 mod tests {
     use super::Broadcasts;
     use crate::cluster::swim::member::{Metadata, NodeId};
-    use crate::cluster::swim::message::{Update, decode, encode};
+    use crate::cluster::swim::message::{ServiceRecord, Update, decode, encode};
 
     fn dead(name: &str, incarnation: u64) -> Update {
         Update::Dead { id: NodeId::new(name).expect("a name"), incarnation }
@@ -143,6 +143,26 @@ mod tests {
         broadcasts.push(&dead("c", 1));
         assert_eq!(filled(&mut broadcasts, 1000), [dead("c", 1), dead("a", 2), dead("b", 1)]);
         assert_eq!(filled(&mut broadcasts, 1000), [dead("c", 1)]);
+        assert!(broadcasts.is_empty());
+    }
+
+    #[test]
+    fn who_lives_is_told_before_what_is_offered() {
+        let gone = |version| {
+            let (node, id) = (NodeId::new("a").expect("a name"), format!("web-{version}"));
+            Update::Service(ServiceRecord::Withdrawn { version, node, id })
+        };
+        let note = Update::Note { from: NodeId::new("a").expect("a name"), number: 1, body: vec![1] };
+        let mut broadcasts = Broadcasts::new(100);
+        broadcasts.push(&dead("a", 1));
+        filled(&mut broadcasts, 1000);
+        broadcasts.push(&gone(1));
+        broadcasts.push(&gone(2));
+        broadcasts.push(&note);
+        assert_eq!((broadcasts.notes(), broadcasts.holds(&note.subject())), (1, true));
+        assert_eq!(filled(&mut broadcasts, 1000), [dead("a", 1), note.clone(), gone(2), gone(1)]);
+        assert_eq!(filled(&mut broadcasts, 1000), [note, gone(2), gone(1)]);
+        assert_eq!(broadcasts.notes(), 0);
         assert!(broadcasts.is_empty());
     }
 

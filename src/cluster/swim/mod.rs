@@ -22,4 +22,4 @@ pub use message::{
     Exchange, Malformed, Message, Record, ServiceRecord, Subject, Update, decode, decode_exchange, encode,
 };
 pub use notes::{NOTE_BYTES_MAX, NoteError};
-pub use service::{Offer, SERVICES_MAX, Service, ServiceError, Status};
+pub use service::{Offer, SERVICES_MAX, STATUS_NOTE_BYTES_MAX, Service, ServiceError, Status};
