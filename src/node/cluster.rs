@@ -11,9 +11,11 @@ use parking_lot::Mutex;
 use thiserror::Error;
 
 use super::bell::Bell;
+use super::cluster_log::ClusterLog;
 use super::process::{Node, StartError};
 use super::settings::Settings;
 use super::store::{Store, StoreError};
+use crate::base::clock::Clock;
 use crate::cluster::swim::{Member, Metadata, NODE_ID_BYTES_MAX, NodeId, State};
 use crate::cluster::{Cluster, ClusterConfig, KeyError, Keyring};
 use crate::sys::process::host_name;
@@ -39,12 +41,18 @@ pub(super) struct Membership {
     left: Mutex<Duration>,
     /// Held while the keys change, so that what is kept is what holds.
     keys: Mutex<()>,
-    seeker: Mutex<Option<(Arc<Bell>, JoinHandle<()>)>>,
+    log: Arc<ClusterLog>,
+    /// Those who look for seeds and write the log, with what ends them.
+    threads: Mutex<Vec<(Arc<Bell>, JoinHandle<()>)>>,
 }
 
 impl Membership {
     /// Joins the cluster of the settings, if they want one.
-    pub fn start(settings: &Settings, store: Option<&Store>) -> Result<Option<Self>, StartError> {
+    pub fn start(
+        settings: &Settings,
+        store: Option<&Store>,
+        clock: &Clock,
+    ) -> Result<Option<Self>, StartError> {
         if !settings.is_on("cluster.enabled") {
             return Ok(None);
         }
@@ -65,7 +73,11 @@ impl Membership {
             target: "cluster", node = cluster.id().as_str(), name = settings.text("cluster.name");
             "listening for other nodes at {}", cluster.address()
         );
-        let seeker = if names.is_empty() { None } else { Some(start_seeker(&cluster, names)?) };
+        let log = Arc::new(ClusterLog::default());
+        let mut threads = vec![log.start(cluster.watch(), clock.clone())?];
+        if !names.is_empty() {
+            threads.push(start_seeker(&cluster, names)?);
+        }
         Ok(Some(Self {
             cluster,
             said,
@@ -73,7 +85,8 @@ impl Membership {
             has_left: AtomicBool::new(false),
             left: Mutex::default(),
             keys: Mutex::default(),
-            seeker: Mutex::new(seeker),
+            log,
+            threads: Mutex::new(threads),
         }))
     }
 
@@ -117,15 +130,26 @@ impl Membership {
             return;
         }
         *self.left.lock() = self.cluster.now();
-        if let Some((bell, thread)) = self.seeker.lock().take() {
-            bell.ring();
-            // It does nothing that could panic but by our own fault, which has been printed.
-            let _ended = thread.join();
-        }
         match self.cluster.leave(LEAVE_TIME) {
             true => log::info!(target: "cluster", "left"),
             false => log::warn!(target: "cluster", "left, but not everybody may have heard of it"),
         }
+        self.end_threads();
+    }
+
+    fn end_threads(&self) {
+        let threads = std::mem::take(&mut *self.threads.lock());
+        threads.iter().for_each(|(bell, _)| bell.ring());
+        for (_, thread) in threads {
+            // It does nothing that could panic but by our own fault, which has been printed.
+            let _ended = thread.join();
+        }
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.end_threads();
     }
 }
 
@@ -151,6 +175,11 @@ impl Node {
     pub fn cluster_members(&self) -> Vec<Member> {
         let Some(membership) = &self.membership else { return Vec::new() };
         [membership.own()].into_iter().chain(membership.cluster.members()).collect()
+    }
+
+    /// What has happened in the cluster since the node started, if it is in one.
+    pub fn cluster_log(&self) -> Option<&ClusterLog> {
+        self.membership.as_ref().map(|membership| &*membership.log)
     }
 
     /// Changes the keys of the cluster on this node, and keeps them for the next start. Without a cluster there are none.

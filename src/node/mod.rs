@@ -6,6 +6,7 @@
 
 mod bell;
 mod cluster;
+mod cluster_log;
 mod history;
 mod keys;
 mod logs;
@@ -15,6 +16,7 @@ mod store;
 mod tree;
 
 pub use cluster::{HTTP, KeyChangeError};
+pub use cluster_log::{ClusterEvent, ClusterLog};
 pub use history::{History, SERIES, STEP_SECONDS};
 pub use keys::{AccessKey, Keys, NewKey, Role};
 pub use logs::{LogFormat, Logs};

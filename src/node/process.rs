@@ -156,7 +156,7 @@ impl Node {
         }
         let (kept, deleted) =
             store.as_ref().map_or_else(|| Ok(Default::default()), |store| store.disruptors())?;
-        let membership = Membership::start(&settings, store.as_deref())?;
+        let membership = Membership::start(&settings, store.as_deref(), &clock)?;
         let node = Arc::new(Self {
             started: clock.monotonic(),
             clock,

@@ -11,11 +11,12 @@ use super::super::call::Call;
 use super::super::problem::Problem;
 use super::super::response::Response;
 use super::disruptor::{verdict, worst_verdict};
+use super::event::SEQUENCE_MAX;
 use crate::base::nearest::nearest;
 use crate::cluster::Cluster;
 use crate::cluster::swim::{Event, Member, NodeId, Offer, State};
 use crate::engine::{Fields, rfc3339};
-use crate::node::{HTTP, Node};
+use crate::node::{ClusterEvent, ClusterLog, HTTP, Node};
 
 /// How long a ping waits unless the client says otherwise.
 const PING: Duration = Duration::from_secs(2);
@@ -172,44 +173,59 @@ pub fn info(node: &Node, member: &Member) -> Value {
     })
 }
 
-/// A service as it is told of.
-fn offer_info(offer: &Offer) -> Value {
-    let service = &offer.service;
-    json!({
-        "id": service.id,
-        "name": service.name,
-        "node": offer.node.as_str(),
-        "address": service.address,
-        "port": service.port,
-        "tags": service.tags,
-        "metadata": service.metadata,
-        "status": offer.status.name(),
-        "load": offer.load,
-        "note": offer.note,
-    })
+/// What has happened, a page at a time; waits for more if it is asked to.
+pub fn events(call: &mut Call<'_>) -> Result<Response, Problem> {
+    let node = call.node();
+    let log = log(node)?;
+    let (first, next) = log.bounds();
+    let from = call.query.integer("from_sequence", 0, SEQUENCE_MAX)?.unwrap_or(first);
+    let limit = call.query.integer("limit", 1, 1000)?.unwrap_or(100) as usize;
+    let found = log.from(from, limit, call.wait()?);
+    let next = found.last().map_or(from.max(first).min(next), |last| last.sequence + 1);
+    let items: Vec<_> = found.iter().map(|happened| event(node, happened)).collect();
+    let body = json!({"items": items, "first_available": log.bounds().0, "next_sequence": next});
+    Ok(Response::json(200, &body))
 }
 
-/// What has become of a member, of a service, or what another node says, for streams.
-pub fn event(node: &Node, event: &Event) -> Value {
-    let service = |what: &str, offer: &Offer| json!({"event": what, "service": offer_info(offer)});
-    let (what, member) = match event {
-        Event::Registered(offer) => return service("registered", offer),
-        Event::Changed(offer) => return service("changed", offer),
-        Event::Deregistered(offer) => return service("deregistered", offer),
+/// The log of the cluster's events, if the node is in one.
+pub fn log(node: &Node) -> Result<&ClusterLog, Problem> {
+    of(node)?;
+    Ok(node.cluster_log().expect("a node of a cluster has its log"))
+}
+
+/// An event of the cluster, as it is told.
+pub fn event(node: &Node, happened: &ClusterEvent) -> Value {
+    let mut told = match &happened.event {
+        Event::Joined(member) => json!({"event": "joined", "member": info(node, member)}),
+        Event::Updated(member) => json!({"event": "updated", "member": info(node, member)}),
+        Event::Suspected(member) => json!({"event": "suspected", "member": info(node, member)}),
+        Event::Refuted(member) => json!({"event": "refuted", "member": info(node, member)}),
+        Event::Died(member) => json!({"event": "died", "member": info(node, member)}),
+        Event::Left(member) => json!({"event": "left", "member": info(node, member)}),
+        Event::Forgotten(id) => json!({"event": "forgotten", "id": id.as_str()}),
+        Event::NameTaken(address) => json!({"event": "name_taken", "address": address.to_string()}),
+        Event::Registered(offer) => json!({"event": "registered", "service": service(offer)}),
+        Event::Changed(offer) => json!({"event": "changed", "service": service(offer)}),
+        Event::Deregistered(offer) => json!({"event": "deregistered", "service": service(offer)}),
         Event::Note { from, body } => {
             let text = String::from_utf8_lossy(body);
-            return json!({"event": "note", "from": from.as_str(), "text": text});
+            json!({"event": "note", "from": from.as_str(), "text": text})
         }
-        Event::Joined(member) => ("joined", member),
-        Event::Updated(member) => ("updated", member),
-        Event::Suspected(member) => ("suspected", member),
-        Event::Refuted(member) => ("refuted", member),
-        Event::Died(member) => ("died", member),
-        Event::Left(member) => ("left", member),
-        Event::Forgotten(id) => return json!({"event": "forgotten", "id": id.as_str()}),
-        Event::NameTaken(address) => return json!({"event": "name_taken", "address": address.to_string()}),
     };
-    json!({"event": what, "member": info(node, member)})
+    told["sequence"] = json!(happened.sequence);
+    told["at"] = json!(rfc3339(happened.unix_micros).to_string());
+    told
+}
+
+/// A service as it is told of.
+pub fn service(offer: &Offer) -> Value {
+    let Offer { node, service, status, load, note } = offer;
+    json!({
+        "id": service.id, "name": service.name, "node": node.as_str(),
+        "address": service.address, "port": service.port,
+        "tags": service.tags, "metadata": service.metadata,
+        "status": status.name(), "load": load, "note": note,
+    })
 }
 
 /// Joins by another node, and waits for what comes of it.

@@ -17,7 +17,6 @@ use super::cluster;
 use super::disruptor::numbers;
 use super::event::SEQUENCE_MAX;
 use super::{Begin, Talked};
-use crate::cluster::Watch;
 use crate::engine::{Event, Subscription, Tailed, write_event};
 use crate::node::Node;
 
@@ -36,6 +35,8 @@ const METRICS_EVERY: Duration = Duration::from_secs(1);
 /// How long a stream of several topics sleeps when none has anything.
 const NAP: Duration = Duration::from_millis(20);
 const TOPICS_MAX: usize = 32;
+/// Events of the cluster that are sent at once.
+const CLUSTER_EVENTS: usize = 64;
 
 /// What a client gets in one form.
 struct Writer {
@@ -186,8 +187,8 @@ fn send_events(
 /// What a stream of several topics is about.
 enum Topic {
     Metrics,
-    /// What becomes of members, and how many of such events were missed.
-    Cluster(Watch, u64),
+    /// What happens in the cluster, from this event on.
+    Cluster(u64),
     Events(String, Subscription),
 }
 
@@ -209,7 +210,7 @@ pub fn topics(call: &mut Call<'_>, exchange: &mut Exchange<'_>, begin: Begin<'_>
             }
             None if name == "cluster" => {
                 call.caller.must_be_unscoped()?;
-                Topic::Cluster(cluster::of(call.node())?.watch(), 0)
+                Topic::Cluster(cluster::log(call.node())?.bounds().1)
             }
             _ => {
                 let shown: String = name.chars().take(80).collect();
@@ -245,18 +246,20 @@ fn send_topics(
                 true
             }
             Topic::Metrics => true,
-            Topic::Cluster(watch, missed) => {
-                while writer.out.len() <= PIECE_BYTES
-                    && let Some(event) = watch.next(Duration::ZERO)
-                {
-                    writer.note("cluster", &cluster::event(node, &event));
+            Topic::Cluster(next) => {
+                let log = node.cluster_log();
+                let events = log.map_or(Vec::new(), |log| log.from(*next, CLUSTER_EVENTS, Duration::ZERO));
+                for happened in events {
+                    if happened.sequence > *next {
+                        writer.note(
+                            "gap",
+                            &json!({"topic": "cluster", "from": *next, "to": happened.sequence}),
+                        );
+                    }
+                    writer.note("cluster", &cluster::event(node, &happened));
+                    *next = happened.sequence + 1;
                 }
-                let lost = watch.lost();
-                if lost > *missed {
-                    writer.note("cluster", &json!({"event": "missed", "count": lost - *missed}));
-                    *missed = lost;
-                }
-                !watch.is_over()
+                true
             }
             Topic::Events(name, subscription) => loop {
                 match subscription.next(Duration::ZERO) {

@@ -1,7 +1,7 @@
 //! The routes of the cluster.
 
 use super::super::{Route, Success, Work, cluster, cluster_key};
-use super::{SMALL, STRUCTURED, body, get, ok, parameter, post};
+use super::{FROM, SMALL, STRUCTURED, WAIT_FOR_EVENTS, body, get, ok, parameter, post};
 use crate::node::Role;
 
 const NO_CLUSTER: &[&str] = &["cluster_disabled"];
@@ -74,6 +74,22 @@ pub const ROUTES: &[Route] = &[
             "cluster",
             "Asks a node whether it is there",
             Work::Wait(cluster::ping),
+        )
+    },
+    Route {
+        query: &[
+            FROM,
+            parameter("limit", "How many to give.", r#"{"type": "integer", "minimum": 1, "maximum": 1000}"#),
+            WAIT_FOR_EVENTS,
+        ],
+        success: &[ok("What happened, as far as it is kept, and where to go on.", "ClusterEventList")],
+        problems: NO_CLUSTER,
+        ..get(
+            "/api/v1/cluster/events",
+            "list_cluster_events",
+            "cluster",
+            "Reads what happened to members and services",
+            Work::WaitIf(cluster::events, "wait"),
         )
     },
     Route {
