@@ -89,6 +89,12 @@ pub const CODES: &[Code] = &[
         "No such member",
         "`GET /api/v1/cluster/members` lists the nodes of the cluster.",
     ),
+    code(
+        "service_not_found",
+        404,
+        "No such service",
+        "`GET /api/v1/cluster/services?node=NAME` lists what a node offers. Services are changed on their own nodes.",
+    ),
     code("error_not_found", 404, "No such error code", "The codes are in the `code` member of problems."),
     code("method_not_allowed", 405, "The path knows other methods", "The `Allow` header lists them."),
     code(
@@ -235,6 +241,12 @@ pub const CODES: &[Code] = &[
         409,
         "Messages are closed with this key",
         "Use another key first, on every node; then this one can be removed.",
+    ),
+    code(
+        "service_checked",
+        409,
+        "A check finds the status",
+        "The node looks itself how this service is, by TCP or HTTP. Register it with a TTL check, or without one, to report.",
     ),
     code(
         "join_failed",

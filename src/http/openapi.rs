@@ -72,6 +72,9 @@ fn operation(route: &Route) -> Value {
                 (json!({"type": "integer", "minimum": 0, "maximum": i64::MAX}), "The event's number.")
             }
             "member_id" => (json!({"$ref": "#/components/schemas/Name"}), "The node's name."),
+            "service_id" => {
+                (json!({"$ref": "#/components/schemas/Name"}), "The service's identifier on this node.")
+            }
             "cluster_key_id" => {
                 (json!({"type": "string", "pattern": "^[0-9a-f]{16}$"}), "The key's fingerprint.")
             }

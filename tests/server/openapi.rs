@@ -22,6 +22,7 @@ fn every_described_operation_is_there_and_no_other_is() {
             .replace("{code}", "x")
             .replace("{key_id}", "x")
             .replace("{member_id}", "x")
+            .replace("{service_id}", "x")
             .replace("{cluster_key_id}", "x");
         let answer = client.ask("OPTIONS", &real, &[], b"");
         assert_eq!(answer.status, 204, "{path}");

@@ -12,9 +12,10 @@ use super::super::problem::Problem;
 use super::super::response::Response;
 use super::disruptor::{verdict, worst_verdict};
 use super::event::SEQUENCE_MAX;
+use super::service;
 use crate::base::nearest::nearest;
 use crate::cluster::Cluster;
-use crate::cluster::swim::{Event, Member, NodeId, Offer, State};
+use crate::cluster::swim::{Event, Member, NodeId, State, Status};
 use crate::engine::{Fields, rfc3339};
 use crate::node::{ClusterEvent, ClusterLog, HTTP, Node};
 
@@ -55,6 +56,7 @@ fn state(node: &Node) -> Result<Value, Problem> {
         "state": if node.has_left_cluster() { "left" } else { "alive" },
         "awareness": cluster.awareness(),
         "members": by_state(&members),
+        "services": services_by_status(cluster),
         "encrypted": !keys.is_empty(),
         "keys": keys,
         "refusals": cluster.refusals(),
@@ -66,6 +68,13 @@ fn state(node: &Node) -> Result<Value, Problem> {
 pub fn by_state(members: &[Member]) -> BTreeMap<&'static str, usize> {
     let count = |state| members.iter().filter(|member| member.state == state).count();
     STATES.iter().map(|state| (state.name(), count(*state))).collect()
+}
+
+/// How many services that are offered have each status.
+pub fn services_by_status(cluster: &Cluster) -> BTreeMap<&'static str, usize> {
+    let offers = cluster.services();
+    let count = |status| offers.iter().filter(|offer| offer.status == status).count();
+    [Status::Passing, Status::Warning, Status::Critical].map(|status| (status.name(), count(status))).into()
 }
 
 /// The process, the node, and the cluster as this node sees it.
@@ -80,9 +89,11 @@ fn health(node: &Node, members: &[Member]) -> Value {
     };
     let mut cluster = cluster_verdict(node, members);
     cluster["awareness"] = json!(node.cluster().map(|cluster| cluster.awareness()));
+    let health = node.cluster().map(|cluster| cluster.health());
+    let is_live = health.is_none_or(|health| health.is_live);
     json!({
-        "process": {"status": "live", "uptime_seconds": node.uptime().as_secs()},
-        "component": {"status": component},
+        "process": {"status": if is_live { "live" } else { "failed" }, "uptime_seconds": node.uptime().as_secs()},
+        "component": {"status": component, "services": health.map(|health| health.services.name())},
         "cluster": cluster,
     })
 }
@@ -204,9 +215,9 @@ pub fn event(node: &Node, happened: &ClusterEvent) -> Value {
         Event::Left(member) => json!({"event": "left", "member": info(node, member)}),
         Event::Forgotten(id) => json!({"event": "forgotten", "id": id.as_str()}),
         Event::NameTaken(address) => json!({"event": "name_taken", "address": address.to_string()}),
-        Event::Registered(offer) => json!({"event": "registered", "service": service(offer)}),
-        Event::Changed(offer) => json!({"event": "changed", "service": service(offer)}),
-        Event::Deregistered(offer) => json!({"event": "deregistered", "service": service(offer)}),
+        Event::Registered(offer) => json!({"event": "registered", "service": service::info(offer)}),
+        Event::Changed(offer) => json!({"event": "changed", "service": service::info(offer)}),
+        Event::Deregistered(offer) => json!({"event": "deregistered", "service": service::info(offer)}),
         Event::Note { from, body } => {
             let text = String::from_utf8_lossy(body);
             json!({"event": "note", "from": from.as_str(), "text": text})
@@ -215,17 +226,6 @@ pub fn event(node: &Node, happened: &ClusterEvent) -> Value {
     told["sequence"] = json!(happened.sequence);
     told["at"] = json!(rfc3339(happened.unix_micros).to_string());
     told
-}
-
-/// A service as it is told of.
-pub fn service(offer: &Offer) -> Value {
-    let Offer { node, service, status, load, note } = offer;
-    json!({
-        "id": service.id, "name": service.name, "node": node.as_str(),
-        "address": service.address, "port": service.port,
-        "tags": service.tags, "metadata": service.metadata,
-        "status": status.name(), "load": load, "note": note,
-    })
 }
 
 /// Joins by another node, and waits for what comes of it.
@@ -268,6 +268,20 @@ pub fn leave(call: &mut Call<'_>) -> Result<Response, Problem> {
     of(call.node())?;
     call.node().leave_cluster();
     Ok(Response::json(200, &state(call.node())?))
+}
+
+/// Has a dead member taken for one that has left.
+pub fn force_leave(call: &mut Call<'_>) -> Result<Response, Problem> {
+    let cluster = present(call.node())?;
+    let member = named(call)?;
+    if !cluster.force_leave(&member.id) && member.state != State::Left {
+        let state = member.state.name();
+        let detail = format!("`{}` is {state}, and only what is dead can be made to leave", member.id);
+        return Err(Problem::new("invalid_state", detail)
+            .with("current", state)
+            .with("allowed", vec!["dead"]));
+    }
+    Ok(Response::json(200, &info(call.node(), &named(call)?)))
 }
 
 /// Asks another node over TCP whether it is there.

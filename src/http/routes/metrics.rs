@@ -8,7 +8,7 @@ use super::super::call::Call;
 use super::super::media::Media;
 use super::super::problem::Problem;
 use super::super::response::Response;
-use super::cluster::by_state;
+use super::cluster::{by_state, services_by_status};
 use super::disruptor::{numbers, verdict, worst_verdict};
 use crate::cluster::Cluster;
 use crate::engine::{NamedDisruptor, rfc3339};
@@ -206,6 +206,10 @@ fn membership(page: &mut Exposition, call: &Call<'_>, cluster: &Cluster) {
     page.family("badbatch_cluster_messages_refused_total", Kind::Counter, help);
     for (reason, count) in cluster.refusals() {
         page.sample(&[("reason", reason)], count);
+    }
+    page.family("badbatch_cluster_services", Kind::Gauge, "Services that are offered, by status.");
+    for (status, count) in services_by_status(cluster) {
+        page.sample(&[("status", status)], count as u64);
     }
     let help = "Events of the cluster that a stream was too slow for.";
     page.family("badbatch_cluster_events_lost_total", Kind::Counter, help);

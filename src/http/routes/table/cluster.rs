@@ -1,15 +1,21 @@
 //! The routes of the cluster.
 
-use super::super::{Route, Success, Work, cluster, cluster_key};
-use super::{FROM, SMALL, STRUCTURED, WAIT_FOR_EVENTS, body, get, ok, parameter, post};
+use super::super::{Parameter, Route, Success, Work, cluster, cluster_key, service};
+use super::{FROM, SMALL, STRUCTURED, SWITCH, WAIT_FOR_EVENTS, body, get, ok, parameter, post};
 use crate::node::Role;
 
 const NO_CLUSTER: &[&str] = &["cluster_disabled"];
 const NO_MEMBER: &[&str] = &["cluster_disabled", "member_not_found"];
 const NO_KEY: &[&str] = &["cluster_disabled", "key_not_found", "key_in_use", "draining"];
+const NO_SERVICE: &[&str] = &["cluster_disabled", "service_not_found", "draining"];
 const GONE: &[Success] = &[Success { status: 204, about: "It is gone.", media: &[], schema: "" }];
 const CLUSTER: &[Success] = &[ok("The cluster as this node sees it.", "Cluster")];
 const KEYS: &[Success] = &[ok("The keys by their fingerprints, that which closes first.", "ClusterKeyList")];
+
+const OFFSET: Parameter =
+    parameter("offset", "How many to leave out.", r#"{"type": "integer", "minimum": 0, "maximum": 1000000}"#);
+const LIMIT: Parameter =
+    parameter("limit", "How many to give.", r#"{"type": "integer", "minimum": 1, "maximum": 500}"#);
 
 /// Every route about the cluster.
 pub const ROUTES: &[Route] = &[
@@ -26,12 +32,8 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         query: &[
-            parameter(
-                "offset",
-                "How many to leave out.",
-                r#"{"type": "integer", "minimum": 0, "maximum": 1000000}"#,
-            ),
-            parameter("limit", "How many to give.", r#"{"type": "integer", "minimum": 1, "maximum": 500}"#),
+            OFFSET,
+            LIMIT,
             parameter(
                 "state",
                 "Only those in this state.",
@@ -57,6 +59,17 @@ pub const ROUTES: &[Route] = &[
             "cluster",
             "Shows a node of the cluster",
             Work::Answer(cluster::member),
+        )
+    },
+    Route {
+        success: &[ok("It counts as one that has left.", "Member")],
+        problems: &["cluster_disabled", "cluster_left", "member_not_found", "invalid_state", "draining"],
+        ..post(
+            "/api/v1/cluster/members/{member_id}/force-leave",
+            "force_member_to_leave",
+            "cluster",
+            "Has a dead node taken for one that has left",
+            Work::Answer(cluster::force_leave),
         )
     },
     Route {
@@ -167,6 +180,102 @@ pub const ROUTES: &[Route] = &[
             "cluster",
             "Opens messages with this key no more, on this node",
             Work::Answer(cluster_key::remove),
+        )
+    },
+    Route {
+        query: &[
+            OFFSET,
+            LIMIT,
+            parameter("name", "Only services of this name, the best first.", r#"{"type": "string"}"#),
+            parameter("tag", "Only those with this tag.", r#"{"type": "string"}"#),
+            parameter("node", "Only those of this node.", r#"{"type": "string"}"#),
+            parameter("healthy", "Whether to leave out those that are critical.", SWITCH),
+            parameter(
+                "choose",
+                "Give one of them; needs a name.",
+                r#"{"enum": ["random", "round_robin", "least_loaded"]}"#,
+            ),
+        ],
+        success: &[ok("Some of them, or the one that was chosen.", "ServiceList")],
+        problems: NO_CLUSTER,
+        ..get(
+            "/api/v1/cluster/services",
+            "list_services",
+            "cluster",
+            "Looks services up",
+            Work::Answer(service::list),
+        )
+    },
+    Route {
+        body: body("RegisterService"),
+        body_max: SMALL,
+        success: &[
+            Success { status: 201, about: "It is offered.", media: STRUCTURED, schema: "Service" },
+            ok("It was offered, and is described anew.", "Service"),
+        ],
+        problems: &["cluster_disabled", "cluster_left", "too_many", "service_not_found", "draining"],
+        ..post(
+            "/api/v1/cluster/services",
+            "register_service",
+            "cluster",
+            "Offers a service on this node, or describes it anew",
+            Work::Answer(service::register),
+        )
+    },
+    Route {
+        success: &[ok("The service.", "Service")],
+        problems: &["cluster_disabled", "service_not_found"],
+        ..get(
+            "/api/v1/cluster/services/{service_id}",
+            "read_service",
+            "cluster",
+            "Shows a service of this node",
+            Work::Answer(service::read),
+        )
+    },
+    Route {
+        method: "DELETE",
+        success: GONE,
+        problems: NO_SERVICE,
+        ..post(
+            "/api/v1/cluster/services/{service_id}",
+            "deregister_service",
+            "cluster",
+            "Offers a service of this node no longer",
+            Work::Answer(service::deregister),
+        )
+    },
+    Route {
+        role: Some(Role::Writer),
+        body: body("ServiceReport"),
+        body_max: SMALL,
+        success: &[ok("The service.", "Service")],
+        problems: &["cluster_disabled", "service_not_found", "service_checked", "draining"],
+        ..post(
+            "/api/v1/cluster/services/{service_id}/report",
+            "report_service",
+            "cluster",
+            "Says how well a service of this node is, and how busy",
+            Work::Answer(service::report),
+        )
+    },
+    Route {
+        role: Some(Role::Writer),
+        body: body("SendNote"),
+        body_max: SMALL,
+        success: &[Success {
+            status: 202,
+            about: "It is on its way to all other nodes.",
+            media: STRUCTURED,
+            schema: "NoteSent",
+        }],
+        problems: &["cluster_disabled", "cluster_left", "rate_limited", "draining"],
+        ..post(
+            "/api/v1/cluster/notes",
+            "send_note",
+            "cluster",
+            "Says something small to all other nodes",
+            Work::Answer(service::note),
         )
     },
 ];
