@@ -33,6 +33,8 @@ const SUFFIX: usize = 4;
 /// What a node has of its cluster.
 pub(super) struct Membership {
     cluster: Arc<Cluster>,
+    /// When the cluster's clock began, in microseconds since 1970.
+    started_unix_micros: u64,
     /// What the settings say of the node.
     said: BTreeMap<String, String>,
     told: Mutex<Metadata>,
@@ -78,8 +80,10 @@ impl Membership {
         if !names.is_empty() {
             threads.push(start_seeker(&cluster, names)?);
         }
+        let started = clock.unix_micros().saturating_sub(cluster.now().as_micros() as u64);
         Ok(Some(Self {
             cluster,
+            started_unix_micros: started,
             said,
             told: Mutex::new(told),
             has_left: AtomicBool::new(false),
@@ -175,6 +179,13 @@ impl Node {
     pub fn cluster_members(&self) -> Vec<Member> {
         let Some(membership) = &self.membership else { return Vec::new() };
         [membership.own()].into_iter().chain(membership.cluster.members()).collect()
+    }
+
+    /// A time on the cluster's clock in microseconds since 1970.
+    pub fn cluster_time(&self, time: Duration) -> u64 {
+        self.membership
+            .as_ref()
+            .map_or(0, |membership| membership.started_unix_micros + time.as_micros() as u64)
     }
 
     /// What has happened in the cluster since the node started, if it is in one.

@@ -226,6 +226,13 @@ impl Client {
         answer
     }
 
+    /// A request without a body, whose answer is read by the caller.
+    pub fn ask_for(&mut self, method: &str, path: &str, headers: &[(&str, &str)]) {
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", self.address);
+        self.say(head.as_bytes());
+    }
+
     pub fn get(&mut self, path: &str) -> Answer {
         self.ask("GET", path, &[], b"")
     }

@@ -168,17 +168,13 @@ fn named(call: &Call<'_>) -> Result<Member, Problem> {
 
 /// A member as it is told of.
 pub fn info(node: &Node, member: &Member) -> Value {
-    let (own, now) =
-        node.cluster().map_or((None, Duration::ZERO), |cluster| (Some(cluster.id()), cluster.now()));
-    let age = now.saturating_sub(member.since);
-    let since = node.clock().unix_micros().saturating_sub(age.as_micros() as u64);
     json!({
         "id": member.id.as_str(),
         "address": member.address.to_string(),
         "state": member.state.name(),
-        "since": rfc3339(since).to_string(),
+        "since": rfc3339(node.cluster_time(member.since)).to_string(),
         "incarnation": member.incarnation,
-        "self": Some(&member.id) == own,
+        "self": node.cluster().is_some_and(|cluster| *cluster.id() == member.id),
         "http": member.metadata.get(HTTP),
         "metadata": *member.metadata,
     })
