@@ -119,6 +119,16 @@ fn values(path: &[&str], argument: &Argument<'_>) -> Vec<Candidate> {
         (_, "disruptor" | "--disruptor" | "--target") | (["disruptor" | "monitor", _], "id") => {
             listed("/api/v1/disruptor?limit=500", "items", "name", "status")
         }
+        (["cluster", _], "node") | (_, "--node") => {
+            listed("/api/v1/cluster/members?limit=500", "items", "id", "state")
+        }
+        (["cluster", "services"], "name") => {
+            listed("/api/v1/cluster/services?limit=500", "items", "name", "status")
+        }
+        (["cluster", "service", _], "id") => {
+            listed("/api/v1/cluster/services?limit=500", "items", "id", "status")
+        }
+        (["cluster", "key", _], "id") => listed("/api/v1/cluster/keys", "items", "id", "id"),
         (["key", "revoke"], "id") => listed("/api/v1/key", "items", "id", "name"),
         (["config", "get"], "key") => listed("/api/v1/config", "settings", "key", "origin"),
         (["context", "use" | "show" | "remove"], "name") | (_, "--context") => {

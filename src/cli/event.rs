@@ -271,16 +271,21 @@ pub fn run(command: Command, session: &Session) -> Result<(), Failure> {
     }
 }
 
-fn publish(arguments: &Publish, session: &Session) -> Result<(), Failure> {
-    let mut event = json!({"data": input::json("the event", &arguments.data)?});
-    let mut metadata = Map::new();
-    for pair in &arguments.metadata {
+/// Metadata given as `name=value`.
+pub fn pairs(given: &[String]) -> Result<Value, Failure> {
+    let mut pairs = Map::new();
+    for pair in given {
         let (name, value) = pair
             .split_once('=')
             .ok_or_else(|| Failure::usage(format!("--metadata: `{pair}` is not name=value")))?;
-        metadata.insert(name.to_owned(), json!(value));
+        pairs.insert(name.to_owned(), json!(value));
     }
-    event["metadata"] = Value::Object(metadata);
+    Ok(Value::Object(pairs))
+}
+
+fn publish(arguments: &Publish, session: &Session) -> Result<(), Failure> {
+    let mut event = json!({"data": input::json("the event", &arguments.data)?});
+    event["metadata"] = pairs(&arguments.metadata)?;
     event["correlation_id"] = json!(arguments.correlation_id);
     let wait = match &arguments.wait {
         Some(text) => format!("?wait={}ms", span("--wait", text)?.as_millis()),

@@ -5,6 +5,7 @@
 //! told something, `session.rs` is what every command that talks to a server has. Start with [`run`].
 
 mod bench;
+mod cluster;
 mod completion;
 mod config;
 mod context;
@@ -92,6 +93,7 @@ enum Command {
     Disruptor(disruptor::Arguments),
     Event(event::Arguments),
     Monitor(monitor::Arguments),
+    Cluster(cluster::Arguments),
     Bench(bench::Arguments),
     Config(config::Arguments),
     Context(context::Arguments),
@@ -113,6 +115,7 @@ badbatch: named disruptors behind REST
   badbatch event publish main '{\"a\": 1}'     say something
   badbatch event tail main                   and hear it
   badbatch monitor watch                     how it does, live
+  badbatch cluster nodes                     who else is there
   badbatch config example                    a file to begin with
   badbatch api GET /health                   any request
   badbatch explain ring_full                 what an error means
@@ -184,6 +187,7 @@ fn obey(mut globals: Globals, format: Format) -> Result<ExitCode, Failure> {
         Some(Command::Disruptor(arguments)) => disruptor::run(arguments.command, &session()?)?,
         Some(Command::Event(arguments)) => event::run(arguments.command, &session()?)?,
         Some(Command::Monitor(arguments)) => monitor::run(arguments.command, &session()?)?,
+        Some(Command::Cluster(arguments)) => cluster::run(arguments.command, &session()?)?,
         Some(Command::Bench(arguments)) => bench::run(arguments.command, session()?)?,
         Some(Command::Config(arguments)) => config::run(arguments.command, &globals, &session()?)?,
         Some(Command::Context(arguments)) => context::run(arguments.command, &session()?)?,

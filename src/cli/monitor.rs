@@ -5,6 +5,7 @@ use std::fs;
 use argh::{ArgsInfo, FromArgs};
 use serde_json::{Value, json};
 
+use super::cluster;
 use super::exit::{Failure, UNHEALTHY};
 use super::output::{Format, View, print};
 use super::session::Session;
@@ -24,6 +25,7 @@ pub struct Arguments {
 pub enum Command {
     System(System),
     Disruptor(Disruptor),
+    Cluster(Cluster),
     Health(Health),
     Watch(watch::Watch),
     Export(Export),
@@ -42,6 +44,11 @@ pub struct Disruptor {
     #[argh(positional)]
     id: String,
 }
+
+/// Show the nodes of the cluster, and in JSON how it does.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(subcommand, name = "cluster", example = "badbatch monitor cluster")]
+pub struct Cluster {}
 
 /// Tell how the server does; the status is 8 unless it is healthy.
 #[derive(FromArgs, ArgsInfo)]
@@ -121,6 +128,7 @@ pub fn run(command: Command, session: &Session) -> Result<(), Failure> {
             &session.ask("GET", &format!("{}/metrics", disruptor_path(&arguments.id)), None)?,
             &DISRUPTOR,
         ),
+        Command::Cluster(_) => session.show(&cluster::with_members(session)?, &cluster::MONITOR),
         Command::Health(_) => health(session),
         Command::Watch(arguments) => watch::run(&arguments, session),
         Command::Export(arguments) => export(&arguments, session),

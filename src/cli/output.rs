@@ -145,9 +145,9 @@ pub fn heading(text: &str) -> String {
 fn coloured(word: &str) -> String {
     let style = Style::new();
     let style = match word {
-        "running" | "healthy" | "ok" => style.green(),
-        "paused" | "degraded" | "draining" | "warning" => style.yellow(),
-        "unhealthy" | "failed" | "wrong" => style.red(),
+        "running" | "healthy" | "ok" | "alive" | "passing" | "ready" | "live" => style.green(),
+        "paused" | "degraded" | "draining" | "warning" | "suspect" | "leaving" => style.yellow(),
+        "unhealthy" | "failed" | "wrong" | "dead" | "critical" => style.red(),
         _ => style,
     };
     style.apply_to(word).to_string()

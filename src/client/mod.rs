@@ -11,5 +11,5 @@ mod tail;
 pub use error::{ClientError, Problem};
 pub use lines::{LineKind, LinesPublished};
 pub use request::{Answer, Body, Client, Exchange};
-pub(crate) use request::{disruptor_path, key_path};
+pub(crate) use request::{cluster_key_path, disruptor_path, encoded, key_path, member_path, service_path};
 pub use tail::{Tail, Tailed};

@@ -415,8 +415,23 @@ pub(crate) fn key_path(id: &str) -> String {
     format!("/api/v1/key/{}", encoded(id))
 }
 
-/// A text as a part of a path.
-fn encoded(text: &str) -> String {
+/// The path of a member of the cluster.
+pub(crate) fn member_path(id: &str) -> String {
+    format!("/api/v1/cluster/members/{}", encoded(id))
+}
+
+/// The path of a service of the server's node.
+pub(crate) fn service_path(id: &str) -> String {
+    format!("/api/v1/cluster/services/{}", encoded(id))
+}
+
+/// The path of a key of the cluster.
+pub(crate) fn cluster_key_path(id: &str) -> String {
+    format!("/api/v1/cluster/keys/{}", encoded(id))
+}
+
+/// A text as a part of a path, or of a query.
+pub(crate) fn encoded(text: &str) -> String {
     let keep = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'~');
     let part = |byte: u8| if keep(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     text.bytes().map(part).collect()

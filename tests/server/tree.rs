@@ -8,10 +8,16 @@ use std::fs;
 use serde_json::Value;
 
 use crate::shell::{Shell, Typed};
-use crate::support::Process;
+use crate::support::{Folder, Process};
 
-/// Commands whose example ends the server, or does not end by itself; they have tests of their own.
-const ELSEWHERE: [&str; 2] = ["badbatch server", "badbatch server stop"];
+/// Commands whose example ends the server, does not end by itself, or needs another server; they have tests of their own.
+const ELSEWHERE: [&str; 5] = [
+    "badbatch server",
+    "badbatch server stop",
+    "badbatch cluster join",
+    "badbatch cluster leave",
+    "badbatch cluster force-leave",
+];
 
 /// Commands that change nothing: their examples may be typed again and again.
 const READS: &[&str] = &[
@@ -28,6 +34,12 @@ const READS: &[&str] = &[
     "monitor system",
     "monitor disruptor",
     "monitor health",
+    "monitor cluster",
+    "cluster status",
+    "cluster nodes",
+    "cluster health",
+    "cluster services",
+    "cluster key list",
     "config show",
     "config get",
     "config path",
@@ -44,6 +56,16 @@ const VARIES: &[&str] =
 
 const FORMATS: [&str; 7] = ["table", "wide", "json", "yaml", "ndjson", "csv", "name"];
 
+/// A node of a cluster of one, with a key.
+const SETTINGS: &str = "\
+cluster:
+  enabled: true
+  node_id: node-1
+  bind_addr: 127.0.0.1:0
+  enable_encryption: true
+  encryption_key: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
+";
+
 struct Walk {
     _server: Process,
     shell: Shell,
@@ -52,7 +74,11 @@ struct Walk {
 
 impl Walk {
     fn start() -> Self {
-        let server = Process::start(&["--bind", "127.0.0.1:0"]);
+        let folder = Folder::new();
+        let config = folder.0.join("server.yaml");
+        fs::write(&config, SETTINGS).expect("it is written");
+        let config = config.to_str().expect("it is text");
+        let server = Process::start(&["--bind", "127.0.0.1:0", "--config", config]);
         let shell = Shell::new(&format!("http://{}", server.address()));
         fs::write(shell.home.0.join("server.log"), "first\nsecond\n").expect("it is written");
         let told = shell.line("badbatch help --json");
@@ -112,7 +138,6 @@ fn every_value_that_help_names_is_taken() {
                 let given = format!("{} {}", text(&option["name"]), text(value));
                 let short = match command.as_str() {
                     "badbatch demo" | "badbatch bench local" => " --events 10",
-                    "badbatch monitor watch" if text(value) == "cluster" => continue,
                     "badbatch monitor watch" if text(value) == "disruptor" => " --target main",
                     _ => "",
                 };
@@ -195,6 +220,7 @@ fn every_reading_command_answers_in_every_form() {
         "badbatch event batch main '[1, {\"data\": {\"a\": \"b,c\"}}, \"x\"]'",
         "badbatch context add local http://127.0.0.1:9",
         "badbatch key create reader --role viewer",
+        "badbatch cluster service register web 80 --tag blue",
         "badbatch config example badbatch.yaml",
     ] {
         assert_eq!(walk.shell.line(line).status, 0, "{line}");

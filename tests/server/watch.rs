@@ -303,7 +303,7 @@ fn what_cannot_be_watched_is_told_at_once() {
         (&["--type", "disruptor", "--target", "mian"], 3, "did you mean `main`?"),
         (&["--type", "disruptor"], 2, "needs --target"),
         (&["--target", "main"], 2, "is for --type disruptor"),
-        (&["--type", "cluster"], 2, "this server has no cluster"),
+        (&["--type", "cluster"], 5, "this node is in no cluster"),
         (&["--type", "galaxy"], 2, "there are system, disruptor and cluster"),
         (&["--interval", "99ms"], 2, "is not from 100ms to 24h"),
         (&["--interval", "soon"], 2, "is not a span of time"),

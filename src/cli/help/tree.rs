@@ -4,11 +4,12 @@ use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind, Optionality};
 use serde_json::{Value, json};
 
 /// A command's groups, and the first words of what belongs to each.
-pub const GROUPS: [(&str, &[&str]); 8] = [
+pub const GROUPS: [(&str, &[&str]); 9] = [
     ("Start", &["demo", "server", "doctor", "manual", "completion", "version"]),
     ("Disruptors", &["disruptor"]),
     ("Events", &["event"]),
     ("Monitoring", &["monitor"]),
+    ("Cluster", &["cluster"]),
     ("Settings", &["config", "context"]),
     ("Access", &["key"]),
     ("Measuring", &["bench"]),

@@ -4,6 +4,7 @@
 //! a document. Both show the same value, which [`sample`] makes.
 
 mod asker;
+mod cluster;
 mod figures;
 mod sample;
 mod screen;
@@ -23,7 +24,7 @@ use super::exit::{Failure, UNHEALTHY};
 use super::output::{self, Format};
 use super::session::{Session, span};
 use figures::{count, micros, percent};
-use sample::{Subject, list, tick};
+use sample::{Subject, list};
 
 /// Watch the numbers as they change: on a terminal with keys (press ?), elsewhere a line for each tick.
 #[derive(FromArgs, ArgsInfo)]
@@ -100,7 +101,8 @@ fn plan(arguments: &Watch) -> Result<Plan, Failure> {
     let subject = match (arguments.kind.as_str(), &arguments.target) {
         ("system", None) => Subject::System,
         ("disruptor", Some(target)) => Subject::Disruptor(target.clone()),
-        ("system", Some(target)) => {
+        ("cluster", None) => Subject::Cluster,
+        ("system" | "cluster", Some(target)) => {
             let message = format!("--target {target} is for --type disruptor");
             return Err(Failure::usage(message));
         }
@@ -108,7 +110,6 @@ fn plan(arguments: &Watch) -> Result<Plan, Failure> {
             let message = "--type disruptor needs --target, a disruptor's name or identifier";
             return Err(Failure::usage(message));
         }
-        ("cluster", _) => return Err(Failure::usage("--type cluster: this server has no cluster")),
         (other, _) => {
             let message = format!("--type: there is no `{other}`; there are system, disruptor and cluster");
             return Err(Failure::usage(message));
@@ -169,10 +170,10 @@ fn lines(plan: &Plan, session: &Session) -> Result<(), Failure> {
             Ok(answer) => {
                 let now = Instant::now();
                 let before = last_at.map(|at| (&last, now - at));
-                let tick = tick(session.client.endpoint(), &answer, before);
+                let tick = plan.subject.tick(session.client.endpoint(), &answer, before);
                 let is_reached = plan.is_reached(&tick);
                 if last_at.is_some() || is_reached {
-                    show(session.format, &tick, is_first)?;
+                    show(session.format, &plan.subject, &tick, is_first)?;
                     is_first = false;
                     left -= 1;
                 }
@@ -204,10 +205,11 @@ fn lines(plan: &Plan, session: &Session) -> Result<(), Failure> {
     }
 }
 
-fn show(format: Format, tick: &Value, is_first: bool) -> Result<(), Failure> {
-    let text = output::text(format, tick, &TICK);
+fn show(format: Format, subject: &Subject, tick: &Value, is_first: bool) -> Result<(), Failure> {
+    let view = if matches!(subject, Subject::Cluster) { &cluster::TICK } else { &TICK };
+    let text = output::text(format, tick, view);
     let text = match format {
-        Format::Table | Format::Wide => line(tick) + "\n",
+        Format::Table | Format::Wide => told(subject, tick) + "\n",
         Format::Json | Format::Ndjson => format!("{tick}\n"),
         Format::Yaml => format!("---\n{text}"),
         Format::Csv if !is_first => text.split_once('\n').map_or(String::new(), |(_, row)| row.to_owned()),
@@ -218,7 +220,12 @@ fn show(format: Format, tick: &Value, is_first: bool) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
-/// A tick in one line.
+/// A tick of a subject in one line.
+fn told(subject: &Subject, tick: &Value) -> String {
+    if matches!(subject, Subject::Cluster) { cluster::line(tick) } else { line(tick) }
+}
+
+/// A tick of disruptors in one line.
 fn line(tick: &Value) -> String {
     let number = |name: &str| count(&tick[name], false);
     let latency = |name: &str| micros(&tick[name], false);

@@ -4,20 +4,23 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::cluster;
 use crate::client::{Client, ClientError, disruptor_path};
 
-/// What is watched: the whole server, or a disruptor.
+/// What is watched: the whole server, a disruptor, or the cluster.
 #[derive(Clone, Debug)]
 pub enum Subject {
     System,
     Disruptor(String),
+    Cluster,
 }
 
 impl Subject {
-    /// One request for everything. A key that is for one disruptor only can ask for that one.
+    /// One request for everything, and some more for a cluster. A key that is for one disruptor only can ask for that one.
     pub fn ask(&self, client: &Client) -> Result<Value, ClientError> {
         match self {
             Self::System => client.json("GET", "/api/v1/metrics", None),
+            Self::Cluster => cluster::ask(client),
             Self::Disruptor(id) => {
                 let numbers = client.json("GET", &format!("{}/metrics", disruptor_path(id)), None)?;
                 let mut all = numbers.as_object().cloned().unwrap_or_default();
@@ -25,6 +28,14 @@ impl Subject {
                 all.insert("disruptors".to_owned(), json!([numbers]));
                 Ok(Value::Object(all))
             }
+        }
+    }
+
+    /// The tick that an answer makes.
+    pub fn tick(&self, endpoint: &str, answer: &Value, before: Option<(&Value, Duration)>) -> Value {
+        match self {
+            Self::System | Self::Disruptor(_) => tick(endpoint, answer, before),
+            Self::Cluster => cluster::tick(endpoint, answer, before),
         }
     }
 }
@@ -129,7 +140,7 @@ fn common(members: &mut Map<String, Value>, now: &Value, before: Option<(&Value,
 }
 
 /// How fast a number grows. One that has become smaller was begun anew.
-fn rate(now: &Value, before: Option<(&Value, Duration)>) -> Option<f64> {
+pub fn rate(now: &Value, before: Option<(&Value, Duration)>) -> Option<f64> {
     let (old, span) = before?;
     let grown = now.as_f64()? - old.as_f64()?;
     (grown >= 0.0 && !span.is_zero()).then(|| grown / span.as_secs_f64())

@@ -12,8 +12,8 @@ use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
 use serde_json::Value;
 
 use super::figures::{bytes, count, micros, seconds, sparkline};
-use super::state::{SORTS, State, View};
-use super::views;
+use super::state::{State, View};
+use super::{cluster, views};
 
 /// How things look that are well, or not.
 #[derive(Clone, Copy, Default)]
@@ -36,8 +36,8 @@ impl Palette {
     /// A verdict's or a state's.
     pub fn of(&self, word: &str) -> Style {
         match word {
-            "healthy" | "running" => self.good,
-            "unhealthy" | "failed" => self.bad,
+            "healthy" | "running" | "alive" => self.good,
+            "unhealthy" | "failed" | "dead" => self.bad,
             _ => self.warning,
         }
     }
@@ -80,6 +80,7 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, palette: &Palette, now: Durati
         _ if state.shown.is_null() => Paragraph::default(),
         View::System => Paragraph::new(views::system(state, palette, width, usize::from(body))),
         View::Disruptor => Paragraph::new(views::disruptor(state, palette, width)).wrap(WRAP),
+        View::Cluster => Paragraph::new(cluster::members(state, palette, width, usize::from(body))),
         View::Errors => Paragraph::new(views::errors(state, palette)).wrap(WRAP),
     };
     frame.render_widget(view, at(head_height, body));
@@ -96,7 +97,6 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, palette: &Palette, now: Durati
 fn head(state: &State, palette: &Palette, now: Duration, width: usize, lines: usize) -> Vec<Line<'static>> {
     let tick = &state.shown;
     let text = |name: &str| tick[name].as_str().unwrap_or("-").to_owned();
-    let number = |name: &str| count(&tick[name], state.is_raw);
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let health = match state.stale(now) {
         Some(_) => Span::styled("STALE", palette.bad),
@@ -115,6 +115,22 @@ fn head(state: &State, palette: &Palette, now: Duration, width: usize, lines: us
         first.push(Span::raw(format!("up {}", seconds(up))));
     }
     first.push(Span::raw(format!("every {}", humantime::format_duration(state.interval))));
+    let [second, third] = match state.view {
+        View::Cluster => cluster::head(state),
+        _ => throughput(state, width),
+    };
+    let mut head = vec![beside(first, width)];
+    if !tick.is_null() {
+        head.extend([second, third].map(|parts| beside(parts.into_iter().map(Span::raw).collect(), width)));
+    }
+    head.truncate(lines);
+    head
+}
+
+/// How much goes through, and how long that takes.
+fn throughput(state: &State, width: usize) -> [Vec<String>; 2] {
+    let tick = &state.shown;
+    let number = |name: &str| count(&tick[name], state.is_raw);
     let rates = state.rates("");
     let columns = if width < NARROW { SPARKLINE / 2 } else { SPARKLINE };
     let spark = |pick: fn(&(f64, f64)) -> f64| match rates {
@@ -146,12 +162,7 @@ fn head(state: &State, palette: &Palette, now: Duration, width: usize, lines: us
     if tick["resident_bytes"].is_number() {
         third.push(format!("rss {}", bytes(&tick["resident_bytes"])));
     }
-    let mut head = vec![beside(first, width)];
-    if !tick.is_null() {
-        head.extend([second, third].map(|parts| beside(parts.into_iter().map(Span::raw).collect(), width)));
-    }
-    head.truncate(lines);
-    head
+    [second, third]
 }
 
 /// Parts beside each other, without those for which there is no room.
@@ -185,10 +196,11 @@ fn foot(state: &State, palette: &Palette, now: Duration, width: usize) -> Line<'
     if !state.filter.is_empty() {
         told.push(format!("filter {}", state.filter));
     }
-    if state.view == View::System {
-        told.push(format!("by {}", SORTS[state.sort].0));
+    if matches!(state.view, View::System | View::Cluster) {
+        told.push(format!("by {}", state.sorts()[state.sort].0));
     }
-    told.extend(["q quit", "? help", "o sort", "/ filter", "space pause", "tab view"].map(str::to_owned));
+    told.extend(["q quit", "? help", "o sort", "/ filter", "space pause"].map(str::to_owned));
+    told.extend((state.view != View::Cluster).then(|| "tab view".to_owned()));
     beside(told.into_iter().map(Span::raw).collect(), width).style(Modifier::DIM)
 }
 

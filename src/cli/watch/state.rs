@@ -15,6 +15,8 @@ pub enum View {
     System,
     Disruptor,
     Errors,
+    /// It stays as long as the watch: there is no other view of a cluster.
+    Cluster,
 }
 
 /// What a key asks of the world outside.
@@ -30,7 +32,7 @@ pub enum Action {
 }
 
 /// What rows are sorted by: a word for people, and the member.
-pub const SORTS: [(&str, &str); 8] = [
+const SORTS: [(&str, &str); 8] = [
     ("name", "name"),
     ("state", "status"),
     ("ring", "fill"),
@@ -40,6 +42,8 @@ pub const SORTS: [(&str, &str); 8] = [
     ("p99", "p99_latency_micros"),
     ("errors", "errors"),
 ];
+/// The same for nodes of a cluster.
+const NODE_SORTS: [(&str, &str); 3] = [("name", "name"), ("state", "status"), ("time", "seconds")];
 /// What `+` and `-` step through, in milliseconds.
 const INTERVALS: [u64; 9] = [100, 250, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
 /// Ticks that sparklines show at most.
@@ -56,7 +60,7 @@ pub type Rates = VecDeque<(f64, f64)>;
 /// Everything that the picture is made of. Times are since the start of the watch.
 pub struct State {
     pub view: View,
-    /// A place in [`SORTS`].
+    /// A place in [`sorts`](Self::sorts).
     pub sort: usize,
     pub filter: String,
     pub is_typing: bool,
@@ -153,13 +157,19 @@ impl State {
         self.history.get(id)
     }
 
-    /// The disruptors that the filter lets through, in order.
+    /// What the rows of this view can be sorted by.
+    pub fn sorts(&self) -> &'static [(&'static str, &'static str)] {
+        if self.view == View::Cluster { &NODE_SORTS } else { &SORTS }
+    }
+
+    /// The disruptors or nodes that the filter lets through, in order.
     pub fn rows(&self) -> Vec<&Value> {
         let wanted = self.filter.to_lowercase();
         let name = |row: &Value| row["name"].as_str().unwrap_or_default().to_lowercase();
+        let all = if self.view == View::Cluster { "members" } else { "disruptors" };
         let mut rows: Vec<&Value> =
-            list(&self.shown["disruptors"]).iter().filter(|row| name(row).contains(&wanted)).collect();
-        let (_, member) = SORTS[self.sort];
+            list(&self.shown[all]).iter().filter(|row| name(row).contains(&wanted)).collect();
+        let (_, member) = self.sorts()[self.sort];
         // Words from a to z, numbers from the largest on; what is equal stays in the order of names.
         rows.sort_by(|a, b| match (a[member].as_f64(), b[member].as_f64()) {
             (None, None) => a[member].as_str().cmp(&b[member].as_str()),
@@ -211,34 +221,38 @@ impl State {
         match code {
             KeyCode::Char('q') => return Action::Quit,
             KeyCode::Char('?') => self.shows_help = true,
-            KeyCode::Char('o') => self.sort = (self.sort + 1) % SORTS.len(),
+            KeyCode::Char('o') => self.sort = (self.sort + 1) % self.sorts().len(),
             KeyCode::Char(' ') => self.is_paused = !self.is_paused,
             KeyCode::Char('/') => {
                 self.is_typing = true;
-                self.view = View::System;
+                self.look_at(View::System);
             }
-            KeyCode::Tab => {
-                self.view = match self.view {
-                    View::System => View::Disruptor,
-                    View::Disruptor => View::Errors,
-                    View::Errors => View::System,
-                }
-            }
-            KeyCode::Enter => self.view = View::Disruptor,
-            KeyCode::Esc if self.view != View::System => self.view = View::System,
+            KeyCode::Tab => self.look_at(match self.view {
+                View::System => View::Disruptor,
+                View::Disruptor => View::Errors,
+                View::Errors | View::Cluster => View::System,
+            }),
+            KeyCode::Enter => self.look_at(View::Disruptor),
+            KeyCode::Esc if !matches!(self.view, View::System | View::Cluster) => self.look_at(View::System),
             KeyCode::Esc => self.filter.clear(),
             KeyCode::Up | KeyCode::Char('k') => self.select(-1),
             KeyCode::Down | KeyCode::Char('j') => self.select(1),
             KeyCode::Char('r') => self.is_raw = !self.is_raw,
             KeyCode::Char('t') => self.shows_totals = !self.shows_totals,
-            KeyCode::Char('e') if self.view == View::Errors => self.view = View::System,
-            KeyCode::Char('e') => self.view = View::Errors,
+            KeyCode::Char('e') if self.view == View::Errors => self.look_at(View::System),
+            KeyCode::Char('e') => self.look_at(View::Errors),
             KeyCode::Char('w') => return Action::Snapshot,
             KeyCode::Char('+' | '=') => return self.pace(true),
             KeyCode::Char('-') => return self.pace(false),
             _ => {}
         }
         Action::Nothing
+    }
+
+    fn look_at(&mut self, view: View) {
+        if self.view != View::Cluster {
+            self.view = view;
+        }
     }
 
     fn select(&mut self, step: isize) {
@@ -262,6 +276,7 @@ impl State {
 
 #[cfg(test)]
 pub mod tests {
+    use super::super::cluster::tests::second_tick as cluster_tick;
     use super::super::sample::tests::second_tick;
     use super::{Action, GRACE, HISTORY_MAX, MESSAGE, SORTS, State, View};
     use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -355,6 +370,21 @@ pub mod tests {
         assert!(!state.shows_help);
         press(&mut state, "?r");
         assert!(!state.shows_help && !state.is_raw);
+    }
+
+    #[test]
+    fn a_cluster_has_one_view_and_its_own_order() {
+        let mut state = State::new(View::Cluster, SECOND);
+        state.answered(&cluster_tick(), Duration::ZERO);
+        assert_eq!(names(&state), ["a", "b", "c"]);
+        press(&mut state, "oo");
+        assert_eq!((state.sorts()[state.sort].0, names(&state)), ("time", vec!["c", "a", "b"]));
+        press(&mut state, ">^e~");
+        assert_eq!(state.view, View::Cluster);
+        press(&mut state, "/b^");
+        assert_eq!((state.view, names(&state)), (View::Cluster, vec!["b"]));
+        press(&mut state, "~o");
+        assert_eq!((state.sort, names(&state).len()), (0, 3));
     }
 
     #[test]

@@ -13,10 +13,10 @@ use super::super::exit::Failure;
 use super::super::output::print;
 use super::super::session::Session;
 use super::asker::{Asker, Reading};
-use super::sample::{Subject, tick};
+use super::sample::Subject;
 use super::screen::{Palette, draw};
 use super::state::{Action, State, View};
-use super::{Plan, line};
+use super::{Plan, told};
 use crate::sys::signals::{Signal, Signals};
 
 /// How long keys are waited for before it is seen whether there is something else.
@@ -59,7 +59,7 @@ pub fn run(plan: &Plan, session: &Session) -> Result<(), Failure> {
     }
     let mut watched = Watched::new(plan, session.client.endpoint());
     if watched.is_enough(first) {
-        return Ok(print(&line(&watched.last))?);
+        return Ok(print(&told(&plan.subject, &watched.last))?);
     }
     // Before a thread starts, so that none of them is interrupted. SIGHUP ends the program at once: it comes when the
     // terminal is gone, and then there is nothing to restore, and crossterm would read its end for ever.
@@ -70,7 +70,7 @@ pub fn run(plan: &Plan, session: &Session) -> Result<(), Failure> {
     drop(screen);
     match end? {
         End::Asked => Ok(()),
-        End::Healthy => Ok(print(&line(&watched.last))?),
+        End::Healthy => Ok(print(&told(&plan.subject, &watched.last))?),
         End::Counted => plan.end(&watched.last),
         End::Signalled(signal) => Err(Failure::ended_by(signal, "")),
     }
@@ -103,6 +103,7 @@ impl<'p> Watched<'p> {
         let view = match plan.subject {
             Subject::System => View::System,
             Subject::Disruptor(_) => View::Disruptor,
+            Subject::Cluster => View::Cluster,
         };
         Self {
             plan,
@@ -172,7 +173,7 @@ impl<'p> Watched<'p> {
         match reading.answer {
             Ok(answer) => {
                 let before = self.last_at.map(|at| (&self.last, reading.at.saturating_duration_since(at)));
-                self.last = tick(self.endpoint, &answer, before);
+                self.last = self.plan.subject.tick(self.endpoint, &answer, before);
                 self.last_at = Some(reading.at);
                 self.state.answered(&self.last, self.started.elapsed());
                 self.plan.is_reached(&self.last)

@@ -24,34 +24,58 @@ const RAW_NUMBER: usize = 12;
 const HEADING: Style = Style::new().add_modifier(Modifier::BOLD);
 
 /// A column: its heading, its width, and whether it is a number.
-struct Column {
-    heading: &'static str,
-    width: usize,
-    is_number: bool,
-    cell: fn(&State, &Palette, &Value) -> Span<'static>,
+pub struct Column {
+    pub heading: &'static str,
+    pub width: usize,
+    pub is_number: bool,
+    pub cell: fn(&State, &Palette, &Value) -> Span<'static>,
 }
 
 /// All disruptors, a line each. Columns to the right are left out where the picture is narrow.
 pub fn system(state: &State, palette: &Palette, width: usize, height: usize) -> Vec<Line<'static>> {
     let rows = state.rows();
     let columns = columns(state, &rows, width);
+    table(state, palette, &columns, &rows, height, "no disruptor")
+}
+
+/// A line for each row below the headings. As few lines as show the selected row are scrolled away.
+pub fn table(
+    state: &State,
+    palette: &Palette,
+    columns: &[Column],
+    rows: &[&Value],
+    height: usize,
+    nothing: &str,
+) -> Vec<Line<'static>> {
     let heading = columns.iter().map(|column| Span::raw(column.heading));
-    let mut lines = vec![Line::from(laid_out(&columns, heading, " ")).style(HEADING)];
+    let mut lines = vec![Line::from(laid_out(columns, heading, " ")).style(HEADING)];
     if rows.is_empty() {
-        let why = if state.filter.is_empty() { "no disruptors" } else { "no disruptor fits the filter" };
-        lines.push(Line::from(format!(" {why}")));
+        let why = match state.filter.is_empty() {
+            true => format!(" {nothing}s"),
+            false => format!(" {nothing} fits the filter"),
+        };
+        lines.push(Line::from(why));
     }
-    let selected = state.selected(&rows);
-    // As few lines as show the selected one are scrolled away.
+    let selected = state.selected(rows);
     let room = height.saturating_sub(1).max(1);
     let skipped = (selected + 1).saturating_sub(room);
     for (place, row) in rows.iter().enumerate().skip(skipped).take(room) {
         let cells = columns.iter().map(|column| (column.cell)(state, palette, row));
         let mark = if place == selected { ">" } else { " " };
-        let line = Line::from(laid_out(&columns, cells, mark));
+        let line = Line::from(laid_out(columns, cells, mark));
         lines.push(if place == selected { line.style(Modifier::BOLD) } else { line });
     }
     lines
+}
+
+/// How many columns there is room for, at least one.
+pub fn fitting(columns: &[Column], width: usize) -> usize {
+    let mut taken = 0;
+    let fits = columns.iter().take_while(|column| {
+        taken += 1 + column.width;
+        taken <= width
+    });
+    fits.count().max(1)
 }
 
 fn columns(state: &State, rows: &[&Value], width: usize) -> Vec<Column> {
@@ -87,14 +111,10 @@ fn columns(state: &State, rows: &[&Value], width: usize) -> Vec<Column> {
             Span::styled(count(&row["errors"], state.is_raw), style)
         }),
     ];
-    let mut taken = 0;
-    let fits = columns.iter().take_while(|column| {
-        taken += 1 + column.width;
-        taken <= width
-    });
-    let fitting = fits.count().max(1);
+    let fitting = fitting(&columns, width);
     let is_whole = fitting == columns.len();
     columns.truncate(fitting);
+    let taken: usize = columns.iter().map(|column| 1 + column.width).sum();
     if is_whole && taken + 1 + CONSUMERS_MIN <= width {
         let cell = |_: &State, palette: &Palette, row: &Value| consumers(row, palette);
         columns.push(column("  CONSUMERS", width - taken - 1, false, cell));

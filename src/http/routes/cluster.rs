@@ -61,6 +61,7 @@ fn state(node: &Node) -> Result<Value, Problem> {
         "keys": keys,
         "refusals": cluster.refusals(),
         "health": health(node, &members),
+        "timestamp": rfc3339(node.clock().unix_micros()).to_string(),
     }))
 }
 

@@ -1,8 +1,9 @@
 //! Pictures of known numbers, character by character.
 
+use super::super::cluster::tests::second_tick as cluster_tick;
 use super::super::sample::tests::second_tick;
-use super::super::state::State;
 use super::super::state::tests::{press, state};
+use super::super::state::{State, View};
 use super::{Palette, draw};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -70,6 +71,40 @@ fn all_disruptors_at_several_sizes() {
             ">main      running  ...   0%    4.00k",
             " orders    running  ### 100% !  4.00k",
             "by name  q quit  ? help  o sort",
+        ],
+    );
+}
+
+#[test]
+fn a_cluster_at_several_sizes() {
+    let mut state = State::new(View::Cluster, Duration::from_secs(1));
+    state.answered(&cluster_tick(), Duration::ZERO);
+    check(
+        &state,
+        (100, 30),
+        &[
+            "badbatch  DEGRADED  http://h:1  up 12m41s  every 1s",
+            "2 alive  0 suspect  1 dead  0 left  services 1 passing  0 warning  1 critical",
+            "a of badbatch  at 10.0.0.1:7946  encrypted  awareness 1  refused 8/s",
+            " NODE STATE        FOR  SERV   INC ADDRESS       HTTP",
+            ">a    alive      4m05s     0     2 10.0.0.1:7946 10.0.0.1:8080",
+            " b    alive         5s     2     2 10.0.0.1:7946 10.0.0.1:8080",
+            " c    dead       1d00h     0     2 10.0.0.1:7946 10.0.0.1:8080",
+            " 1 of 3 members are dead",
+            "by name  q quit  ? help  o sort  / filter  space pause",
+        ],
+    );
+    press(&mut state, "t/x^");
+    check(
+        &state,
+        (30, 9),
+        &[
+            "badbatch  DEGRADED  http://h:1",
+            "2 alive  0 suspect  1 dead",
+            " NODE STATE        FOR  SERV",
+            " no node fits the filter",
+            " 1 of 3 members are dead",
+            "filter x  by name  q quit",
         ],
     );
 }
