@@ -4,6 +4,7 @@ mod net;
 mod offers;
 mod real;
 mod services;
+mod transcripts;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

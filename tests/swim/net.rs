@@ -1,5 +1,8 @@
 //! A network in one thread, in virtual time: thousands of nodes, and links that lose, delay, reorder and double.
 
+#[path = "text.rs"]
+mod text;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -66,6 +69,8 @@ pub struct Net {
     /// Datagrams that have been seen, to be sent again.
     pub seen: Vec<(usize, SocketAddr, Vec<u8>)>,
     pub keeps_seen: bool,
+    /// What goes through it, if that is to be read.
+    pub transcript: Option<String>,
     make: fn(&mut Settings),
     rng: Rng,
     queue: BinaryHeap<Reverse<(Duration, u64, usize)>>,
@@ -116,6 +121,7 @@ impl Net {
             datagrams: 0,
             seen: Vec::new(),
             keeps_seen: false,
+            transcript: None,
             make,
             rng: Rng::new(seed),
             queue: BinaryHeap::new(),
@@ -169,11 +175,13 @@ impl Net {
     }
 
     pub fn kill(&mut self, node: usize) {
+        self.write(node, "", || "is killed".to_owned());
         self.nodes[node].is_up = false;
     }
 
     /// Starts a node that has forgotten everything.
     pub fn restart(&mut self, node: usize) {
+        self.write(node, "", || "starts, and knows nothing".to_owned());
         let swim = self.swim(node);
         let old = &mut self.nodes[node];
         (old.swim, old.is_up, old.wake) = (swim, true, Duration::MAX);
@@ -181,10 +189,12 @@ impl Net {
     }
 
     pub fn pause(&mut self, node: usize) {
+        self.write(node, "", || "stands still".to_owned());
         self.nodes[node].is_paused = true;
     }
 
     pub fn resume(&mut self, node: usize) {
+        self.write(node, "", || "goes on".to_owned());
         self.nodes[node].is_paused = false;
         for what in std::mem::take(&mut self.nodes[node].held) {
             self.push(self.now, node, what);
@@ -209,6 +219,13 @@ impl Net {
 
     /// Tells a node something.
     pub fn input(&mut self, node: usize, input: Input<'_>) {
+        match &input {
+            Input::Join(address) => {
+                self.write(node, "", || format!("is to join by n{}", node_at(*address)));
+            }
+            Input::Leave => self.write(node, "", || "is to leave".to_owned()),
+            _ => {}
+        }
         let outputs = self.nodes[node].swim.handle(self.now, input);
         for output in outputs {
             self.carry(node, output);
@@ -246,6 +263,8 @@ impl Net {
             }
             What::Answer(request, body) => self.input(node, Input::Answer { request, body: &body }),
             What::NoAnswer(request, is_refused) => {
+                let why = if is_refused { "is refused" } else { "has no answer" };
+                self.write(node, "", || format!("{why} on a stream"));
                 self.input(node, Input::NoAnswer { request, is_refused });
             }
         }
@@ -253,7 +272,10 @@ impl Net {
 
     fn carry(&mut self, from: usize, output: Output) {
         match output {
-            Output::Event(event) => self.told.push((self.now, from, event)),
+            Output::Event(event) => {
+                self.write(from, "", || text::event(&event));
+                self.told.push((self.now, from, event));
+            }
             Output::Datagram { to, body } => {
                 assert!(body.len() <= DATAGRAM_BYTES_MAX, "a datagram of {} bytes", body.len());
                 self.bytes += body.len() as u64;
@@ -262,7 +284,10 @@ impl Net {
                 if self.keeps_seen {
                     self.seen.push((to, address(from), body.clone()));
                 }
-                if !self.reaches(from, to) || self.chance(self.links.loss) {
+                let is_lost = !self.reaches(from, to) || self.chance(self.links.loss);
+                let fate = if is_lost { " (lost)" } else { "" };
+                self.write(from, &format!(" -> n{to}"), || text::datagram(&body) + fate);
+                if is_lost {
                     return;
                 }
                 if self.chance(self.links.doubled) {
@@ -273,6 +298,7 @@ impl Net {
             Output::Request { request, to, body } => {
                 self.bytes += body.len() as u64;
                 let to = node_at(to);
+                self.write(from, &format!(" => n{to}"), || text::exchange(&body));
                 let is_open = to < self.nodes.len() && self.reaches(from, to) && self.reaches(to, from);
                 if is_open {
                     self.later(to, What::Request(from, request, body));
@@ -283,8 +309,15 @@ impl Net {
             Output::Answer { stream, body } => {
                 self.bytes += body.len() as u64;
                 let (asker, request) = self.streams.remove(&stream).expect("it was asked");
+                self.write(from, &format!(" => n{asker}"), || text::exchange(&body));
                 self.later(asker, What::Answer(request, body));
             }
+        }
+    }
+
+    fn write(&mut self, node: usize, to: &str, what: impl FnOnce() -> String) {
+        if let Some(transcript) = &mut self.transcript {
+            transcript.push_str(&text::line(self.now, &format!("n{node}{to}"), &what()));
         }
     }
 
