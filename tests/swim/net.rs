@@ -29,9 +29,41 @@ impl Default for Links {
     }
 }
 
-pub struct Node {
-    pub swim: Swim,
+/// What a node is made of: ours, or another one to compare with.
+pub trait Machine {
+    /// As [`Swim::handle`].
+    fn handle(&mut self, now: Duration, input: Input<'_>) -> Vec<Output>;
+    /// As [`Swim::deadline`].
+    fn deadline(&self) -> Duration;
+    /// As [`Swim::remember`].
+    fn remember(&mut self, records: &[Record]);
+    /// What it knows of a node.
+    fn state_of(&self, id: &NodeId) -> Option<State>;
+}
+
+impl Machine for Swim {
+    fn handle(&mut self, now: Duration, input: Input<'_>) -> Vec<Output> {
+        self.handle(now, input)
+    }
+
+    fn deadline(&self) -> Duration {
+        self.deadline()
+    }
+
+    fn remember(&mut self, records: &[Record]) {
+        self.remember(records.iter().cloned());
+    }
+
+    fn state_of(&self, id: &NodeId) -> Option<State> {
+        self.member(id.as_str()).map(|member| member.state)
+    }
+}
+
+pub struct Node<M> {
+    pub swim: M,
     pub is_up: bool,
+    /// Whether the machine refuses streams for a process that is gone.
+    refuses: bool,
     /// A node that stands still: what comes for it waits.
     pub is_paused: bool,
     /// How much later than others it does everything.
@@ -54,10 +86,13 @@ enum What {
     NoAnswer(u64, bool),
 }
 
-pub struct Net {
+/// Starts a node: its number, a seed, and the time.
+type Make<M> = Box<dyn Fn(usize, u64, Duration) -> M>;
+
+pub struct Net<M = Swim> {
     pub now: Duration,
     pub links: Links,
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<Node<M>>,
     /// Pairs, from and to, between which nothing goes.
     pub cut: Vec<(usize, usize)>,
     /// Pairs, from and to, between which a wall stands that refuses streams and drops datagrams.
@@ -71,7 +106,7 @@ pub struct Net {
     pub keeps_seen: bool,
     /// What goes through it, if that is to be read.
     pub transcript: Option<String>,
-    make: fn(&mut Settings),
+    make: Make<M>,
     rng: Rng,
     queue: BinaryHeap<Reverse<(Duration, u64, usize)>>,
     whats: BTreeMap<u64, What>,
@@ -102,14 +137,27 @@ fn node_at(address: SocketAddr) -> usize {
     }
 }
 
-impl Net {
+impl Net<Swim> {
     /// So many nodes that know nobody.
     pub fn new(count: usize, seed: u64) -> Self {
         Self::with(count, seed, |_| {})
     }
 
     /// The same, told something else.
-    pub fn with(count: usize, seed: u64, make: fn(&mut Settings)) -> Self {
+    pub fn with(count: usize, seed: u64, tell: fn(&mut Settings)) -> Self {
+        let make = move |node: usize, seed: u64, now: Duration| {
+            let mut settings = Settings::new(id(node), address(node), seed);
+            settings.body_bytes_max = DATAGRAM_BYTES_MAX;
+            tell(&mut settings);
+            Swim::new(settings, now)
+        };
+        Self::of(count, seed, Box::new(make))
+    }
+}
+
+impl<M: Machine> Net<M> {
+    /// So many nodes that are made like this.
+    pub fn of(count: usize, seed: u64, make: Make<M>) -> Self {
         let mut net = Self {
             now: Duration::ZERO,
             links: Links::default(),
@@ -130,10 +178,11 @@ impl Net {
             streams: BTreeMap::new(),
         };
         for node in 0..count {
-            let swim = net.swim(node);
+            let swim = net.start(node);
             net.nodes.push(Node {
                 swim,
                 is_up: true,
+                refuses: true,
                 is_paused: false,
                 lag: Duration::ZERO,
                 side: 0,
@@ -145,24 +194,22 @@ impl Net {
         net
     }
 
-    fn swim(&mut self, node: usize) -> Swim {
-        let mut settings = Settings::new(id(node), address(node), self.rng.next_u64());
-        settings.body_bytes_max = DATAGRAM_BYTES_MAX;
-        (self.make)(&mut settings);
-        Swim::new(settings, self.now)
+    fn start(&mut self, node: usize) -> M {
+        (self.make)(node, self.rng.next_u64(), self.now)
     }
 
     /// Has every node know every other one, as if they had been together for long.
     pub fn introduce(&mut self) {
         let record = |node: usize| Record {
-            id: self.nodes[node].swim.id().clone(),
+            id: id(node),
             address: address(node),
             incarnation: 0,
             state: State::Alive,
             metadata: Metadata::default(),
         };
         let all: Vec<Record> = (0..self.nodes.len()).map(record).collect();
-        self.nodes.iter_mut().for_each(|node| node.swim.remember(all.iter().cloned()));
+        self.nodes.iter_mut().for_each(|node| node.swim.remember(&all));
+        (0..self.nodes.len()).for_each(|node| self.schedule(node));
         // So that they are amid their rounds.
         self.run(Duration::from_secs(20));
         self.forget();
@@ -174,17 +221,24 @@ impl Net {
         (self.bytes, self.datagrams) = (0, 0);
     }
 
+    /// Ends a process; its machine goes on.
     pub fn kill(&mut self, node: usize) {
         self.write(node, "", || "is killed".to_owned());
         self.nodes[node].is_up = false;
     }
 
+    /// Ends a machine.
+    pub fn unplug(&mut self, node: usize) {
+        self.write(node, "", || "is gone with its machine".to_owned());
+        (self.nodes[node].is_up, self.nodes[node].refuses) = (false, false);
+    }
+
     /// Starts a node that has forgotten everything.
     pub fn restart(&mut self, node: usize) {
         self.write(node, "", || "starts, and knows nothing".to_owned());
-        let swim = self.swim(node);
+        let swim = self.start(node);
         let old = &mut self.nodes[node];
-        (old.swim, old.is_up, old.wake) = (swim, true, Duration::MAX);
+        (old.swim, old.is_up, old.refuses, old.wake) = (swim, true, true, Duration::MAX);
         self.schedule(node);
     }
 
@@ -236,7 +290,7 @@ impl Net {
     fn happen(&mut self, node: usize, what: What) {
         if !self.nodes[node].is_up {
             if let What::Request(asker, request, _) = what {
-                self.later(asker, What::NoAnswer(request, true));
+                self.later(asker, What::NoAnswer(request, self.nodes[node].refuses));
             }
             return;
         }
@@ -357,7 +411,7 @@ impl Net {
 
     /// The state of a node in the eyes of another one.
     pub fn sees(&self, node: usize, other: usize) -> Option<State> {
-        self.nodes[node].swim.member(id(other).as_str()).map(|member| member.state)
+        self.nodes[node].swim.state_of(&id(other))
     }
 
     /// Whether every node that is up sees exactly the nodes that are up as alive.

@@ -103,12 +103,12 @@ fn standing_still() {
 fn dying_with_a_machine() {
     let mut net = known(3, 6);
     begin(&mut net);
-    net.nodes[2].side = 1;
+    net.unplug(2);
     let is_dead = |net: &Net| (0..2).all(|node| net.sees(node, 2) == Some(State::Dead));
     net.until(secs(10), is_dead);
     compare(
         "silent-death",
-        "n2 is not reached any more, nor its machine: it has four seconds to refute.",
+        "n2 is gone with its machine, which refuses nothing: it has four seconds to refute.",
         net,
     );
 }
