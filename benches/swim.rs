@@ -7,139 +7,99 @@
 //!
 //! Times are virtual, so the figures repeat exactly; only the last column depends on the machine.
 
-#[path = "../tests/swim/net.rs"]
-mod net;
+#[path = "swim/measure.rs"]
+mod measure;
 
-use std::time::{Duration, Instant};
+use std::fs;
+use std::time::Duration;
 
-use badbatch::cluster::swim::Input;
-use net::Net;
+use measure::net::Net;
+use measure::{Detection, WEATHERS, Weather, heal, hear, join, long, quantile, restart, stand_still};
 
-struct Scenario {
-    name: &'static str,
-    loss: f64,
-    /// The share of nodes that do everything 300 ms later.
-    slow: f64,
-}
-
-const SCENARIOS: [Scenario; 5] = [
-    Scenario { name: "clean", loss: 0.0, slow: 0.0 },
-    Scenario { name: "loss 10 %", loss: 0.1, slow: 0.0 },
-    Scenario { name: "loss 20 %", loss: 0.2, slow: 0.0 },
-    Scenario { name: "loss 30 %", loss: 0.3, slow: 0.0 },
-    Scenario { name: "slow 10 %", loss: 0.0, slow: 0.1 },
-];
+const SEED: u64 = 42;
 
 fn main() {
     let sizes: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     let sizes = if sizes.is_empty() { vec![10, 100, 1000] } else { sizes };
     println!(
-        "| nodes | network | noticed p50 | noticed p99 | everywhere p50 | everywhere max | false deaths per node-hour | bytes/s per node | virtual / real time |"
+        "| nodes | network | killed: suspected mean | noticed p50 | p99 | everywhere max | unplugged: suspected mean | noticed p50 | p99 | everywhere max | false deaths per node-hour | bytes/s per node | virtual / processor time |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|");
     for count in &sizes {
-        for scenario in &SCENARIOS {
-            run(*count, scenario);
+        for weather in &WEATHERS {
+            long_row(*count, weather);
         }
     }
     println!();
+    println!("| nodes | all have heard of a leave | epidemic of fanout 3 | 50 join | all join by one |");
+    println!("|---|---|---|---|---|");
+    for count in &sizes {
+        news_row(*count);
+    }
+    println!();
     println!(
-        "| nodes | all join by one | a third stands still for 3 s: false deaths | halves of 60 s come together | all but one restart without memory |"
+        "| nodes | a third stands still for 3 s: false deaths | for 4 s of 5, 20 times: of those, of others | halves of 60 s come together | all but one restart without memory |"
     );
     println!("|---|---|---|---|---|");
     // A thousand that come at once tell as much as five thousand would in an hour.
     for count in sizes.into_iter().filter(|count| *count <= 1000) {
-        println!(
-            "| {count} | {:.1} s | {} | {:.1} s | {:.1} s |",
-            join(count).as_secs_f64(),
-            stand_still(count),
-            heal(count).as_secs_f64(),
-            restart(count).as_secs_f64()
-        );
+        trouble_row(count);
     }
 }
 
-const LONG: Duration = Duration::from_secs(600);
-
-/// How long until all know all.
-fn join(count: usize) -> Duration {
-    let mut net = Net::new(count, 43);
-    (1..count).for_each(|node| net.input(node, Input::Join(net::address(0))));
-    net.until(LONG, Net::agrees)
-}
-
-/// How many of those who stand still for a while, and of the others, are called dead.
-fn stand_still(count: usize) -> usize {
-    let mut net = Net::new(count, 44);
-    net.introduce();
-    (0..count / 3).for_each(|node| net.pause(node));
-    net.run(Duration::from_secs(3));
-    (0..count / 3).for_each(|node| net.resume(node));
-    net.run(Duration::from_secs(120));
-    net.false_deaths()
-}
-
-/// How long until two halves that were apart for a minute know each other again.
-fn heal(count: usize) -> Duration {
-    let mut net = Net::new(count, 45);
-    net.introduce();
-    net.nodes[count / 2..].iter_mut().for_each(|node| node.side = 1);
-    net.run(Duration::from_secs(60));
-    net.nodes.iter_mut().for_each(|node| node.side = 0);
-    net.until(LONG, Net::agrees)
-}
-
-/// How long until all know all, after all but one have forgotten everything.
-fn restart(count: usize) -> Duration {
-    let mut net = Net::new(count, 46);
-    net.introduce();
-    (1..count).for_each(|node| net.kill(node));
-    net.run(Duration::from_secs(1));
-    (1..count).for_each(|node| net.restart(node));
-    (1..count).for_each(|node| net.input(node, Input::Join(net::address(0))));
-    net.until(LONG, Net::agrees)
-}
-
-fn run(count: usize, scenario: &Scenario) {
-    let mut net = Net::new(count, 42);
-    net.introduce();
-    net.links.loss = scenario.loss;
-    let slow = (count as f64 * scenario.slow) as usize;
-    net.nodes[count - slow..].iter_mut().for_each(|node| node.lag = Duration::from_millis(300));
-    // Long enough for some thousand node-minutes, and for what loss does.
-    let quiet = Duration::from_secs(if count >= 1000 { 120 } else { 1800 });
-    let (began, from) = (Instant::now(), net.now);
-    net.run(quiet);
-    let (false_deaths, bytes) = (net.false_deaths(), net.bytes);
-    let kills = if count >= 1000 { 4 } else { 8.min(count / 2) };
-    let (mut noticed, mut everywhere) = (Vec::new(), Vec::new());
-    for victim in 1..=kills {
-        net.forget();
-        let killed = net.now;
-        net.kill(victim);
-        net.run(Duration::from_secs(60));
-        let mut times: Vec<Duration> = net.deaths(victim).iter().map(|(at, _)| *at - killed).collect();
-        times.sort_unstable();
-        assert_eq!(times.len(), count - victim, "everybody notices");
-        everywhere.extend(times.last());
-        noticed.extend(times);
-    }
-    let speed = (net.now - from).as_secs_f64() / began.elapsed().as_secs_f64();
-    noticed.sort_unstable();
-    everywhere.sort_unstable();
-    let seconds = |times: &[Duration], share: f64| {
-        let place = ((times.len() as f64 * share).ceil() as usize).clamp(1, times.len()) - 1;
-        format!("{:.1} s", times[place].as_secs_f64())
-    };
-    let hours = count as f64 * quiet.as_secs_f64() / 3600.0;
+fn long_row(count: usize, weather: &Weather) {
+    let began = processor_time();
+    let long = long(Net::new(count, SEED), weather);
+    let speed = long.virtual_time.as_secs_f64() / (processor_time() - began).as_secs_f64();
     println!(
-        "| {count} | {} | {} | {} | {} | {} | {:.4} | {:.0} | {speed:.0} |",
-        scenario.name,
-        seconds(&noticed, 0.5),
-        seconds(&noticed, 0.99),
-        seconds(&everywhere, 0.5),
-        seconds(&everywhere, 1.0),
-        false_deaths as f64 / hours,
-        bytes as f64 / (count as f64 * quiet.as_secs_f64()),
+        "| {count} | {} | {} | {} | {:.4} | {:.0} | {speed:.0} |",
+        weather.name,
+        cells(&long.processes),
+        cells(&long.machines),
+        long.false_deaths_per_node_hour,
+        long.bytes_per_node_second,
     );
+}
+
+fn cells(detection: &Detection) -> String {
+    let Detection { suspected, noticed, everywhere, missed } = detection;
+    assert_eq!(*missed, 0, "everybody notices");
+    let mean = suspected.iter().sum::<Duration>().as_secs_f64() / suspected.len() as f64;
+    let [p50, p99, max] = [quantile(noticed, 0.5), quantile(noticed, 0.99), quantile(everywhere, 1.0)];
+    format!("{mean:.1} s | {p50:.1} s | {p99:.1} s | {max:.1} s")
+}
+
+fn news_row(count: usize) {
+    // Rounds until the last of all has heard, where each goes to three others: B. Pittel, "On spreading a rumor", 1987.
+    let epidemic = (count as f64).ln() * (1.0 / 4_f64.ln() + 1.0 / 3.0);
+    let told =
+        |time: Duration| format!("{:.1} s, {:.1} rounds", time.as_secs_f64(), time.as_secs_f64() / 0.2);
+    let joined = if count <= 1000 {
+        let some = join(Net::new(count + 50, SEED), count);
+        format!("{} | {}", told(some), told(join(Net::new(count, SEED), 0)))
+    } else {
+        "- | -".to_owned()
+    };
+    println!("| {count} | {} | {epidemic:.1} rounds | {joined} |", told(hear(Net::new(count, SEED))));
+}
+
+fn trouble_row(count: usize) {
+    let secs = Duration::from_secs;
+    let once = stand_still(Net::new(count, SEED), 1, secs(3), secs(0));
+    let often = stand_still(Net::new(count, SEED), 20, secs(4), secs(1));
+    println!(
+        "| {count} | {} | {}, {} | {:.1} s | {:.1} s |",
+        once.0 + once.1,
+        often.0,
+        often.1,
+        heal(Net::new(count, SEED)).as_secs_f64(),
+        restart(Net::new(count, SEED)).as_secs_f64()
+    );
+}
+
+/// What this thread has had of a processor, so that other programs do not count.
+fn processor_time() -> Duration {
+    let stat = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux tells");
+    let nanos = stat.split(' ').next().and_then(|nanos| nanos.parse().ok()).expect("it is the first number");
+    Duration::from_nanos(nanos)
 }

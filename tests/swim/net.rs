@@ -200,6 +200,11 @@ impl<M: Machine> Net<M> {
 
     /// Has every node know every other one, as if they had been together for long.
     pub fn introduce(&mut self) {
+        self.introduce_first(self.nodes.len());
+    }
+
+    /// The same for so many nodes; the others know nobody.
+    pub fn introduce_first(&mut self, count: usize) {
         let record = |node: usize| Record {
             id: id(node),
             address: address(node),
@@ -207,9 +212,11 @@ impl<M: Machine> Net<M> {
             state: State::Alive,
             metadata: Metadata::default(),
         };
-        let all: Vec<Record> = (0..self.nodes.len()).map(record).collect();
-        self.nodes.iter_mut().for_each(|node| node.swim.remember(&all));
-        (0..self.nodes.len()).for_each(|node| self.schedule(node));
+        let all: Vec<Record> = (0..count).map(record).collect();
+        for node in 0..count {
+            self.nodes[node].swim.remember(&all);
+            self.schedule(node);
+        }
         // So that they are amid their rounds.
         self.run(Duration::from_secs(20));
         self.forget();
