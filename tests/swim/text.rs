@@ -9,7 +9,8 @@
 use std::time::Duration;
 
 use badbatch::cluster::swim::{
-    Event, Exchange, Member, Message, Metadata, NodeId, Record, Update, decode, decode_exchange,
+    Event, Exchange, Member, Message, Metadata, NodeId, Record, ServiceRecord, Update, decode,
+    decode_exchange,
 };
 
 /// A line of a transcript.
@@ -34,23 +35,38 @@ fn message(message: &Message) -> String {
 }
 
 fn update(update: &Update) -> String {
-    let what = match update {
-        Update::Alive { incarnation, metadata, .. } => format!("alive@{incarnation}{}", says(metadata)),
-        Update::Suspect { incarnation, from, is_refused, .. } => {
-            let why = if *is_refused { ", refused" } else { "" };
-            format!("suspect@{incarnation} by {}{why}", name(from))
+    match update {
+        Update::Alive { id, incarnation, metadata, .. } => {
+            format!("{} alive@{incarnation}{}", name(id), says(metadata))
         }
-        Update::Dead { incarnation, .. } => format!("dead@{incarnation}"),
-        Update::Left { incarnation, .. } => format!("left@{incarnation}"),
+        Update::Suspect { id, incarnation, from, is_refused } => {
+            let why = if *is_refused { ", refused" } else { "" };
+            format!("{} suspect@{incarnation} by {}{why}", name(id), name(from))
+        }
+        Update::Dead { id, incarnation } => format!("{} dead@{incarnation}", name(id)),
+        Update::Left { id, incarnation } => format!("{} left@{incarnation}", name(id)),
+        Update::Service(record) => service(record),
+        Update::Note { from, number, body } => {
+            format!("note {number} of {}: {}", name(from), String::from_utf8_lossy(body))
+        }
+    }
+}
+
+fn service(record: &ServiceRecord) -> String {
+    let what = match record {
+        ServiceRecord::Offered { version, offer } => format!("{}@{version}", offer.status.name()),
+        ServiceRecord::Withdrawn { version, .. } => format!("withdrawn@{version}"),
     };
-    format!("{} {what}", name(update.id()))
+    format!("{}/{} {what}", name(record.node()), record.id())
 }
 
 /// What a stream holds.
 pub fn exchange(body: &[u8]) -> String {
     match decode_exchange(body).expect("nodes send what can be decoded") {
-        Exchange::State(records) => {
-            format!("state: {}", records.iter().map(record).collect::<Vec<_>>().join(", "))
+        Exchange::State { members, services, notes } => {
+            let notes = notes.iter().map(|(from, number)| format!("{number} notes of {}", name(from)));
+            let parts = members.iter().map(record).chain(services.iter().map(service)).chain(notes);
+            format!("state: {}", parts.collect::<Vec<_>>().join(", "))
         }
         Exchange::Digest(digest) => format!("digest {:04x}", digest >> 48),
         Exchange::Same => "same".to_owned(),

@@ -107,7 +107,7 @@ pub enum Update {
     Note {
         /// Who.
         from: NodeId,
-        /// Its how manieth note this is.
+        /// Which of its notes, counted from 1.
         number: u64,
         /// What.
         #[serde(serialize_with = "notes::write", deserialize_with = "notes::read")]
