@@ -51,8 +51,14 @@ const READS: &[&str] = &[
 ];
 
 /// What is told of this machine or of this moment, and so differs from run to run; and what docs/CLI.md has.
-const VARIES: &[&str] =
-    &["badbatch doctor", "badbatch bench", "badbatch monitor watch", "badbatch demo", "badbatch manual"];
+const VARIES: &[&str] = &[
+    "badbatch doctor",
+    "badbatch bench",
+    "badbatch monitor watch",
+    "badbatch demo",
+    "badbatch manual",
+    "badbatch cluster keygen",
+];
 
 const FORMATS: [&str; 7] = ["table", "wide", "json", "yaml", "ndjson", "csv", "name"];
 
@@ -68,6 +74,7 @@ cluster:
 
 struct Walk {
     _server: Process,
+    _settings: Folder,
     shell: Shell,
     leaves: Vec<Value>,
 }
@@ -84,7 +91,7 @@ impl Walk {
         let told = shell.line("badbatch help --json");
         let tree: Value = serde_json::from_str(&told.out).expect("it is JSON");
         let leaves = tree["commands"].as_array().expect("there are commands").clone();
-        Self { _server: server, shell, leaves }
+        Self { _server: server, _settings: folder, shell, leaves }
     }
 
     fn examples(&self) -> Vec<(String, String)> {
@@ -303,20 +310,21 @@ fn gather(value: &Value, known: &mut BTreeSet<String>) {
     }
 }
 
-/// What differs from run to run, as `#`: numbers, times, identifiers.
+/// What differs from run to run, as `#`: numbers, times, identifiers, and what follows `up`.
 fn masked(text: &str) -> String {
     let is_part =
         |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.' | ':' | '+' | '-' | '/');
     let mut lines = Vec::new();
     for line in text.lines() {
-        let mut shown = String::new();
+        let (mut shown, mut is_up) = (String::new(), false);
         for piece in line.split_inclusive(|letter| !is_part(letter)) {
             let word: String = piece.chars().take_while(|letter| is_part(*letter)).collect();
             let rest = &piece[word.len()..];
             let has_digit = word.chars().any(|letter| letter.is_ascii_digit());
             let is_number = word.parse::<f64>().is_ok();
-            let word = if has_digit && (is_number || word.len() > 7) { "#" } else { word.as_str() };
-            shown += word;
+            let is_masked = has_digit && (is_number || is_up || word.len() > 7);
+            shown += if is_masked { "#" } else { word.as_str() };
+            is_up = if word.is_empty() { is_up } else { word.eq_ignore_ascii_case("up") };
             shown += rest;
         }
         lines.push(shown.split_whitespace().collect::<Vec<_>>().join(" "));

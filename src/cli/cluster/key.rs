@@ -33,7 +33,7 @@ pub struct List {}
 
 /// Have the server open messages with one more key.
 #[derive(FromArgs, ArgsInfo)]
-#[argh(subcommand, name = "add", example = "badbatch cluster keygen | badbatch cluster key add @-")]
+#[argh(subcommand, name = "add", example = "badbatch cluster keygen -o name | badbatch cluster key add @-")]
 pub struct Add {
     /// the key, which others may see while the command runs; better @file or @-
     #[argh(positional)]

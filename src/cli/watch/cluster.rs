@@ -269,7 +269,7 @@ pub mod tests {
             json!({"name": "b", "status": "alive", "seconds": 5, "address": "10.0.0.1:7946",
             "http": "10.0.0.1:8080", "incarnation": 2, "self": false, "services": 2}),
         );
-        check("/members/2/seconds", json!(86_401));
+        check("/members/2/seconds", json!(86_400));
         let mut leaving = answer(0);
         leaving["health"]["component"]["status"] = json!("leaving");
         assert_eq!(tick("http://h:1", &leaving, None)["health"], "leaving");
