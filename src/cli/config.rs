@@ -66,7 +66,7 @@ pub struct Example {
     /// the file, which must not be there yet [default: standard output]
     #[argh(positional)]
     file: Option<String>,
-    /// whose settings [values: server, client, full] [default: server]
+    /// whose settings [values: server, cluster, client, full] [default: server]
     #[argh(option, short = 't', long = "type", default = "String::from(\"server\")")]
     kind: String,
 }
@@ -84,12 +84,14 @@ pub struct Get {
     key: String,
 }
 
-const EXAMPLES: [(&str, &[&str]); 3] = [
+const EXAMPLES: [(&str, &[&str]); 4] = [
     ("server", &[SERVER_EXAMPLE]),
+    ("cluster", &[CLUSTER_EXAMPLE]),
     ("client", &[CLIENT_EXAMPLE]),
-    ("full", &[SERVER_EXAMPLE, CLIENT_EXAMPLE]),
+    ("full", &[SERVER_EXAMPLE, CLUSTER_EXAMPLE, CLIENT_EXAMPLE]),
 ];
 const SERVER_EXAMPLE: &str = include_str!("examples/server.yaml");
+const CLUSTER_EXAMPLE: &str = include_str!("examples/cluster.yaml");
 const CLIENT_EXAMPLE: &str = include_str!("examples/client.yaml");
 const WHOLE: View<'_> = View { rows: None, columns: &[("Configuration", "")], wide: &[], name: "" };
 

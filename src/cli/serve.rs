@@ -183,6 +183,12 @@ fn greet(node: &Node, server: &Server, took: Duration) -> io::Result<()> {
     writeln!(out, "  data {data}   auth {access}")?;
     let scheme = if settings.text("server.tls_certificate").is_some() { "https" } else { "http" };
     writeln!(out, "  API      {scheme}://{reached}/api/v1   docs /openapi.json   metrics /metrics")?;
+    if let Some(cluster) = node.cluster() {
+        let name = settings.text("cluster.name").unwrap_or_default();
+        let wire = if cluster.keyring().is_empty() { "in clear" } else { "encrypted" };
+        let (id, at) = (cluster.id(), cluster.advertised());
+        writeln!(out, "  Cluster  {name}  node {id}  at {at}  {wire}")?;
+    }
     for disruptor in node.engine().list() {
         let definition = disruptor.definition().to_json();
         let text = |name: &str| definition[name].as_str().unwrap_or_default().to_owned();

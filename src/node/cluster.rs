@@ -75,6 +75,13 @@ impl Membership {
             target: "cluster", node = cluster.id().as_str(), name = settings.text("cluster.name");
             "listening for other nodes at {}", cluster.address()
         );
+        if cluster.keyring().is_empty() && !cluster.address().ip().is_loopback() {
+            log::warn!(
+                target: "cluster",
+                "what nodes say goes in clear, and whoever reaches {} may join; see cluster.enable_encryption",
+                cluster.address()
+            );
+        }
         let log = Arc::new(ClusterLog::default());
         let mut threads = vec![log.start(cluster.watch(), clock.clone())?];
         if !names.is_empty() {
