@@ -446,7 +446,7 @@ impl Shared {
                 Output::Event(event) => {
                     // Notes are between those who send and those who watch.
                     if !matches!(event, Event::Note { .. }) {
-                        log::info!(target: "cluster", "{event:?}");
+                        log::info!(target: "cluster", "{event}");
                     }
                     node.watchers.tell(&event);
                 }

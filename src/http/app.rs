@@ -239,8 +239,8 @@ impl App {
             _ => None,
         };
         self.requests.record(place, status, took);
-        // A server that has enough says 503 many times: that is told by numbers, not by the log.
-        let is_fault = status >= 500 && status != 503;
+        // A server that has enough says 503 many times, and 502 and 504 are of other nodes: numbers tell that, not the log.
+        let is_fault = status >= 500 && !matches!(status, 502..=504);
         let level = if is_fault { log::Level::Warn } else { log::Level::Debug };
         log::log!(
             target: "access", level, method = head.method.as_str(), path = head.path.as_str(), status = status,

@@ -1,11 +1,14 @@
 //! Servers that are one cluster, through real sockets.
 
 use std::fs;
+use std::time::Duration;
 
 use badbatch::base::deadline::Deadline;
 use badbatch::cluster::swim::State;
 use serde_json::{Value, json};
 
+use crate::cli::{endpoint, run};
+use crate::pty::Terminal;
 use crate::support::{Folder, PATIENCE, Process, Running, fits};
 
 /// Five times as fast as the defaults, on ports that the system chooses.
@@ -497,4 +500,110 @@ fn who_has_another_key_or_name_does_not_get_in_and_the_log_says_why() {
     let told = json!({"members": {"alive": 1, "suspect": 0, "dead": 0, "left": 0},
         "refusals": {"wrong_key": "number", "clear": "number", "other_cluster": "number"}});
     assert!(fits(&state, &told), "{state}");
+}
+
+fn typed(server: &Running, arguments: &[&str]) -> (i32, String, String) {
+    run(&endpoint(server), &[&["cluster"], arguments].concat(), "")
+}
+
+#[test]
+fn the_commands_see_a_cluster_and_change_it() {
+    let a = member("node_id: a", "");
+    let (b, c) = (member("node_id: b", ""), joined(&a, "c"));
+    until("joined", || sees(&a, "c", State::Alive));
+    let check = |server: &Running, line: &str, status: i32, out: &str, errors: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let (code, told, said) = typed(server, &words);
+        assert!(
+            code == status && told.contains(out) && said.contains(errors),
+            "{line}: {code}\n{told}{said}"
+        );
+        told
+    };
+    let address = cluster(&a).address().to_string();
+    check(&b, &format!("join {address}"), 0, "", "3 members are alive");
+    until("joined", || sees(&c, "b", State::Alive));
+    check(&b, "join 127.0.0.1:1", 1, "", "127.0.0.1:1 cannot be reached");
+    check(&b, "join nowhere", 2, "", "`nowhere` is not a host and a port");
+    assert_eq!(check(&b, "nodes -o name", 0, "", ""), "b\na\nc\n");
+    check(&a, "status", 0, "Alive      3", "");
+    check(&a, "ping c", 0, "c     alive", "");
+    check(&a, "ping d", 3, "", "there is no member `d`");
+    assert_eq!(check(&a, "ping -o csv", 0, "", "").lines().count(), 3);
+    check(
+        &c,
+        "service register web 80 --tag blue -m v=1 --ttl 1h",
+        0,
+        "",
+        "web is offered by c, and critical",
+    );
+    check(&c, "service report web --status passing --load 2", 0, "", "web is passing");
+    check(&c, "service report web --note why", 2, "", "status: is missing");
+    check(&c, "service register web 80 --ttl 1h --tcp", 2, "", "a service has one check");
+    check(&c, "service register web 80 --interval 1s", 2, "", "are for a check");
+    check(&c, "service deregister web2", 3, "", "did you mean `web`?");
+    until("spread", || cluster(&a).services().iter().any(|offer| offer.load == 2));
+    check(&a, "services web --tag blue --healthy --choose random -o ndjson", 0, "\"node\":\"c\"", "");
+    check(&a, "services --node a -o name", 0, "", "");
+    check(&a, "service deregister web", 3, "", "no service `web` is registered on this node");
+    check(&b, "note hello", 0, "", "on its way");
+    let is_told = |what: &str| {
+        let log = a.node.cluster_log().expect("it is in a cluster").from(0, 100, Duration::ZERO);
+        log.iter().any(|happened| format!("{:?}", happened.event).contains(what))
+    };
+    until("told", || is_told("Note"));
+    let (code, out, errors) = typed(&a, &["watch", "--from", "0", "--count", "3"]);
+    assert!(
+        code == 0 && out.lines().count() == 3 && out.contains("joined        c at 127."),
+        "{out}{errors}"
+    );
+    let (_, out, _) = typed(&a, &["watch", "--from", "0", "--count", "2", "-o", "csv"]);
+    assert!(out.starts_with("sequence,at,event,node,service\n0,") && out.lines().count() == 3, "{out}");
+    check(&a, "key list -o name", 0, "", "");
+    check(&a, "key use 0123456789abcdef", 3, "", "there is no key");
+    check(&a, &format!("key add {KEY}"), 5, "", "this cluster is not encrypted");
+    check(&a, "force-leave c", 2, "", "say so: --yes");
+    check(&a, "force-leave c --yes", 5, "", "`c` is alive");
+    check(&c, "leave --yes", 0, "", "c has left");
+    until("left", || sees(&a, "c", State::Left));
+    check(&c, "health", 8, "leaving", "the node is leaving");
+    check(&c, "join 127.0.0.1:1", 5, "", "restart it to join again");
+    check(&a, "nodes --state left -o name", 0, "c\n", "");
+    check(&a, "health", 0, "2 of 2 members are alive", "");
+    let (code, out, _) = run(&endpoint(&a), &["monitor", "cluster"], "");
+    assert!(code == 0 && out.contains("c     left"), "{out}");
+    let nobody = Running::start("");
+    check(&nobody, "status", 5, "", "this node is in no cluster");
+}
+
+#[test]
+fn a_dead_node_is_seen_in_the_watch_and_made_to_leave() {
+    let a = member("node_id: a", "");
+    let file = Folder::new();
+    let seed = cluster(&a).address();
+    let settings = format!("cluster: {{{FAST}, node_id: b, seed_nodes: ['{seed}']}}\n");
+    let path = file.0.join("b.yaml").display().to_string();
+    fs::write(&path, settings).expect("it is written");
+    let mut b = Process::start(&["--bind", "127.0.0.1:0", "--config", &path]);
+    until("joined", || sees(&a, "b", State::Alive));
+    let all = ["monitor", "watch", "--type", "cluster", "-i", "100ms", "--endpoint", &endpoint(&a)];
+    let mut terminal = Terminal::start((24, 100), &file.0, &[], &all);
+    terminal.until("was whole", |screen| screen.contains("2 alive") && screen.contains(" b    alive"));
+    assert!(terminal.is_alternate());
+    b.child.kill().expect("it is there");
+    terminal.until("saw it die", |screen| {
+        screen.contains("1 dead")
+            && screen.contains(" b    dead")
+            && screen.contains("1 of 2 members are dead")
+    });
+    terminal.press("oo");
+    terminal.shows("by time");
+    let (code, out, errors) = typed(&a, &["force-leave", "b", "--yes"]);
+    assert!(code == 0 && errors.contains("b counts as one that has left"), "{out}{errors}");
+    terminal.until("saw it leave", |screen| screen.contains("1 left") && screen.contains("HEALTHY"));
+    terminal.press("q");
+    assert_eq!(terminal.end(), 0);
+    let watch = ["monitor", "watch", "--type", "cluster", "-i", "100ms", "--once", "--until", "healthy"];
+    let (code, out, errors) = run(&endpoint(&a), &watch, "");
+    assert!(code == 0 && out.contains("healthy  a  1 alive  0 suspect  0 dead  1 left"), "{out}{errors}");
 }

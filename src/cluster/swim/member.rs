@@ -160,3 +160,28 @@ pub enum Event {
         body: Vec<u8>,
     },
 }
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let member = |f: &mut fmt::Formatter<'_>, member: &Member, what: &str| {
+            write!(f, "{} at {} {what}", member.id, member.address)
+        };
+        let offer = |f: &mut fmt::Formatter<'_>, offer: &Offer, what: &str| {
+            write!(f, "the service {} of {} {what} {}", offer.service.id, offer.node, offer.status.name())
+        };
+        match self {
+            Self::Joined(one) => member(f, one, "is there"),
+            Self::Updated(one) => member(f, one, "says something else of itself"),
+            Self::Suspected(one) => member(f, one, "does not answer"),
+            Self::Refuted(one) => member(f, one, "lives after all"),
+            Self::Died(one) => member(f, one, "is dead"),
+            Self::Left(one) => member(f, one, "has left"),
+            Self::Forgotten(id) => write!(f, "{id} is forgotten"),
+            Self::NameTaken(address) => write!(f, "another node, at {address}, uses this node's name"),
+            Self::Registered(one) => offer(f, one, "is offered, and"),
+            Self::Changed(one) => offer(f, one, "has changed, and is"),
+            Self::Deregistered(one) => offer(f, one, "is offered no longer; it was"),
+            Self::Note { from, body } => write!(f, "a note of {} bytes has come from {from}", body.len()),
+        }
+    }
+}
