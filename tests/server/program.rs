@@ -4,10 +4,11 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::Command;
 
+use badbatch::base::deadline::Deadline;
 use serde_json::Value;
 
 use crate::shell::Shell;
-use crate::support::{Folder, PROGRAM, Process};
+use crate::support::{Folder, PATIENCE, PROGRAM, Process};
 
 fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = Command::new(PROGRAM).args(arguments).output().expect("it runs");
@@ -296,4 +297,43 @@ fn every_shell_block_of_the_documents_works() {
         }
     }
     assert!(blocks >= 3, "{blocks}");
+}
+
+/// Shell blocks that are marked `sh cluster` are terminals: servers that go on, and lines that are typed at the first one.
+#[test]
+fn every_cluster_of_the_documents_works() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    for page in ["README.md", "docs/SERVER.md"] {
+        let text = fs::read_to_string(format!("{root}/{page}")).expect("it can be read");
+        let blocks = text.split("```sh cluster\n").skip(1).filter_map(|rest| rest.split("\n```").next());
+        let (starts, lines): (Vec<&str>, Vec<&str>) =
+            blocks.flat_map(str::lines).partition(|line| line.starts_with("badbatch server "));
+        assert!(starts.len() == 3 && lines.len() >= 3, "{page}: {starts:?} {lines:?}");
+        // The documents' ports, and those that are free here.
+        let ports = ["8081", "8082", "7946", "7947", "7948"];
+        let free = ports.map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("there is a port"));
+        let free = free.map(|listener| listener.local_addr().expect("it is bound").port().to_string());
+        let servers: Vec<Process> = starts
+            .iter()
+            .map(|line| {
+                let here = |line: String, (port, free): (&str, &String)| line.replace(port, free);
+                let line = ports.into_iter().zip(&free).fold((*line).to_owned(), here);
+                let words = line.split(' ').skip(2);
+                let first = (!line.contains("--bind")).then_some(["--bind", "127.0.0.1:0"]);
+                Process::start(&words.chain(first.into_iter().flatten()).collect::<Vec<_>>())
+            })
+            .collect();
+        let shell = Shell::new(&format!("http://{}", servers[0].address()));
+        let deadline = Deadline::after(PATIENCE);
+        while shell.line("badbatch cluster nodes --state alive -o name").out.lines().count() < 3 {
+            assert!(!deadline.has_passed(), "{page}: {:?}", shell.line("badbatch cluster nodes"));
+        }
+        for line in lines {
+            let typed = shell.line(line);
+            assert!(
+                typed.status == 0 && !typed.out.is_empty() || typed.errors.contains("is offered"),
+                "{line}: {typed:?}"
+            );
+        }
+    }
 }
