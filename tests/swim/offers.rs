@@ -232,6 +232,7 @@ fn services_of_a_dead_node_are_gone_until_it_returns() {
     net.until(secs(120), |net| net.agrees() && (0..6).all(|node| sees(net, node, 1) == 1));
     net.input(1, Input::Leave);
     net.until(secs(5), |net| (0..6).all(|node| sees(net, node, 1) == 0));
+    assert_eq!(net.nodes[1].swim.check_offer(&service("web"), ""), Err(ServiceError::Leaving));
 }
 
 #[test]

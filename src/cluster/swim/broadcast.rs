@@ -28,6 +28,8 @@ struct Rank {
     age: Reverse<u64>,
 }
 
+/// With more, that which has gone most often goes no more; full states have it.
+const WAITING_MAX: usize = 65_536;
 /// Updates that do not fit may be followed by smaller ones that do; so many are tried.
 const MISFITS_MAX: usize = 4;
 /// No update is smaller.
@@ -56,9 +58,19 @@ impl Broadcasts {
         let rank = Rank { is_aside, transmits: 0, age: Reverse(self.counter) };
         match self.ranks.insert(subject.clone(), rank) {
             Some(older) => drop(self.waiting.remove(&older)),
-            None => self.notes += usize::from(is_note(&subject)),
+            None => self.notes += usize::from(matches!(subject, Subject::Note(..))),
         }
         self.waiting.insert(rank, (subject, bytes));
+        if self.waiting.len() > WAITING_MAX
+            && let Some((_, (last, _))) = self.waiting.pop_last()
+        {
+            self.forget(&last);
+        }
+    }
+
+    fn forget(&mut self, subject: &Subject) {
+        self.ranks.remove(subject);
+        self.notes -= usize::from(matches!(subject, Subject::Note(..)));
     }
 
     /// Whether something of this subject is still to be passed on.
@@ -98,20 +110,15 @@ impl Broadcasts {
                 self.ranks.insert(subject.clone(), rank);
                 self.waiting.insert(rank, (subject, bytes));
             } else {
-                self.ranks.remove(&subject);
-                self.notes -= usize::from(is_note(&subject));
+                self.forget(&subject);
             }
         }
     }
 }
 
-fn is_note(subject: &Subject) -> bool {
-    matches!(subject, Subject::Note(..))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::Broadcasts;
+    use super::{Broadcasts, WAITING_MAX};
     use crate::cluster::swim::member::{Metadata, NodeId};
     use crate::cluster::swim::message::{ServiceRecord, Update, decode, encode};
 
@@ -164,6 +171,19 @@ mod tests {
         assert_eq!(filled(&mut broadcasts, 1000), [note, gone(2), gone(1)]);
         assert_eq!(broadcasts.notes(), 0);
         assert!(broadcasts.is_empty());
+    }
+
+    #[test]
+    fn what_waits_has_a_limit_and_who_lives_is_told_first() {
+        let mut broadcasts = Broadcasts::new(100);
+        broadcasts.push(&dead("a", 1));
+        for number in 0..WAITING_MAX as u64 + 100 {
+            let from = NodeId::new("b").expect("a name");
+            broadcasts.push(&Update::Note { from, number, body: Vec::new() });
+        }
+        assert_eq!(broadcasts.waiting.len(), WAITING_MAX);
+        assert_eq!((broadcasts.ranks.len(), broadcasts.notes()), (WAITING_MAX, WAITING_MAX - 1));
+        assert_eq!(filled(&mut broadcasts, 10), [dead("a", 1)]);
     }
 
     #[test]

@@ -87,14 +87,10 @@ impl Offers {
 
     /// Takes up what is said of another node's service: what has changed, or nothing.
     pub fn hear(&mut self, now: Duration, record: &ServiceRecord) -> Option<Change> {
-        if !is_sound(record) {
-            return None;
-        }
         let kept = self.nodes.get(record.node()).and_then(|services| services.get(record.id()));
-        match kept {
-            Some(kept) if !kept.yields_to(record) => return None,
-            None if self.total >= self.total_max => return None,
-            _ => {}
+        let is_taken = kept.map_or(self.total < self.total_max, |kept| kept.yields_to(record));
+        if !is_taken || !is_sound(record) {
+            return None;
         }
         let before = self.put(now, record.clone())?;
         Some(Change { before, after: record.offer().cloned() })
@@ -186,7 +182,8 @@ impl Offers {
 
 impl Kept {
     fn yields_to(&self, record: &ServiceRecord) -> bool {
-        (self.record.version(), self.digest) < (record.version(), record.digest())
+        let order = self.record.version().cmp(&record.version());
+        order.then_with(|| self.digest.cmp(&record.digest())).is_lt()
     }
 
     fn is_told(&self, now: Duration, reclaim: Duration) -> bool {

@@ -102,6 +102,9 @@ pub enum ServiceError {
     /// No room for another one.
     #[error("{SERVICES_MAX} services are registered on this node; deregister one first")]
     TooMany,
+    /// Nothing more is offered.
+    #[error("this node has left its cluster, and offers nothing more")]
+    Leaving,
     /// Not on this node.
     #[error("no service {0:?} is registered on this node")]
     Unknown(String),

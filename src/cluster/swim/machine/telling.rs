@@ -34,6 +34,9 @@ impl Swim {
     ///
     /// Errors: [`ServiceError`].
     pub fn check_offer(&self, service: &Service, note: &str) -> Result<(), ServiceError> {
+        if self.is_leaving {
+            return Err(ServiceError::Leaving);
+        }
         service.check()?;
         check_status_note(note)?;
         let (node, service) = (self.settings.id.clone(), service.clone());
@@ -69,7 +72,7 @@ impl Swim {
         let (node, note) = (self.settings.id.clone(), note.to_owned());
         let offer = Offer { node, service: service.clone(), status, load, note };
         let is_new = self.own_offer(&service.id).is_none_or(|before| **before != offer);
-        if is_new && !self.is_leaving && self.check_offer(service, &offer.note).is_ok() {
+        if is_new && self.check_offer(service, &offer.note).is_ok() {
             let said = self.offers.offer(self.now, offer);
             self.say(said);
         }
