@@ -251,6 +251,7 @@ fn refused(error: ServiceError) -> Problem {
         ServiceError::TooMany => Problem::new("too_many", detail),
         ServiceError::Unknown(_) => Problem::new("service_not_found", detail),
         ServiceError::Checked(_) => Problem::new("service_checked", detail),
+        ServiceError::Leaving => Problem::new("cluster_left", detail),
         _ => Problem::field("body", detail),
     }
 }
