@@ -134,6 +134,11 @@ impl Membership {
         }
     }
 
+    /// Ends the waiting for events.
+    pub fn stop_waiting(&self) {
+        self.log.stop_waiting();
+    }
+
     /// Says goodbye, once.
     pub fn leave(&self) {
         // Relaxed: nothing but the flag itself is read by it.
@@ -263,11 +268,13 @@ fn config(
 fn keyring(settings: &Settings, store: Option<&Store>) -> Result<Keyring, StartError> {
     let Some(key) = settings.secret("cluster.encryption_key") else { return Ok(Keyring::none()) };
     let Some(kept) = store.map_or(Ok(None), Store::cluster_keys)? else { return Ok(Keyring::new([key])) };
-    log::warn!(
-        target: "cluster",
-        "the keys that were changed while the node ran are used, and not cluster.encryption_key; they are in {}",
-        store.map(Store::cluster_keys_path).unwrap_or_default().display()
-    );
+    if kept != [key] {
+        log::warn!(
+            target: "cluster",
+            "the keys that were changed while the node ran are used, and not cluster.encryption_key; they are in {}",
+            store.map(Store::cluster_keys_path).unwrap_or_default().display()
+        );
+    }
     Ok(Keyring::new(kept))
 }
 

@@ -35,6 +35,8 @@ pub struct ClusterLog {
 struct Entries {
     kept: VecDeque<ClusterEvent>,
     next: u64,
+    /// Whether nobody is to wait any more.
+    is_over: bool,
 }
 
 const KEPT_MAX: usize = 1024;
@@ -46,9 +48,8 @@ impl ClusterLog {
     /// are left out.
     pub fn from(&self, sequence: u64, limit: usize, wait: Duration) -> Vec<ClusterEvent> {
         let mut entries = self.entries.lock();
-        if entries.next <= sequence && !wait.is_zero() {
-            self.changed.wait_while_for(&mut entries, |entries| entries.next <= sequence, wait);
-        }
+        let is_early = |entries: &mut Entries| entries.next <= sequence && !entries.is_over;
+        self.changed.wait_while_for(&mut entries, is_early, wait);
         let skipped = sequence.saturating_sub(entries.first()) as usize;
         entries.kept.iter().skip(skipped).take(limit).cloned().collect()
     }
@@ -57,6 +58,12 @@ impl ClusterLog {
     pub fn bounds(&self) -> (u64, u64) {
         let entries = self.entries.lock();
         (entries.first(), entries.next)
+    }
+
+    /// Ends all waiting, now and from now on.
+    pub(super) fn stop_waiting(&self) {
+        self.entries.lock().is_over = true;
+        self.changed.notify_all();
     }
 
     fn push(&self, event: Event, unix_micros: u64) {
@@ -117,5 +124,7 @@ mod tests {
         assert_eq!(numbers(0, 2), [(1, 1), (2, 2)]);
         assert_eq!(numbers(KEPT_MAX as u64, 9), [(KEPT_MAX as u64, KEPT_MAX as u64)]);
         assert!(log.from(u64::MAX, 9, Duration::ZERO).is_empty());
+        log.stop_waiting();
+        assert!(log.from(u64::MAX, 9, Duration::MAX).is_empty());
     }
 }

@@ -256,6 +256,7 @@ impl Node {
         // Relaxed: it is told to clients, and nothing depends on when they hear of it.
         self.is_draining.store(true, Ordering::Relaxed);
         self.engine.stop_waiting();
+        self.membership.iter().for_each(Membership::stop_waiting);
     }
 
     /// Whether the node is about to end.

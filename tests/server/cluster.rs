@@ -607,3 +607,58 @@ fn a_dead_node_is_seen_in_the_watch_and_made_to_leave() {
     let (code, out, errors) = run(&endpoint(&a), &watch, "");
     assert!(code == 0 && out.contains("healthy  a  1 alive  0 suspect  0 dead  1 left"), "{out}{errors}");
 }
+
+#[test]
+fn keys_of_each_role_see_and_change_what_is_theirs() {
+    let a = member("node_id: a", "auth: {enabled: true, api_keys: [admin]}\n");
+    let key_for = |role: &str, scope: Option<&str>| {
+        let body = json!({"name": role, "role": role, "scope": scope}).to_string();
+        let headers = [("Authorization", "Bearer admin"), ("Content-Type", "application/json")];
+        let made = a.client().ask("POST", "/api/v1/key", &headers, body.as_bytes()).json();
+        format!("Bearer {}", made["key"].as_str().expect("a key"))
+    };
+    let (viewer, writer) = (key_for("viewer", None), key_for("writer", None));
+    let scoped = key_for("admin", Some("main"));
+    let ask = |key: &str, method: &str, path: &str, body: &str| {
+        let headers = [("Authorization", key), ("Content-Type", "application/json")];
+        let path = format!("/api/v1/cluster{path}");
+        a.client().ask(method, &path, &headers, body.as_bytes()).status
+    };
+    let web = json!({"name": "web", "port": 80}).to_string();
+    let (note, report) = (json!({"text": "hello"}).to_string(), json!({"load": 1}).to_string());
+    assert_eq!(ask("Bearer admin", "POST", "/services", &web), 201);
+    for (method, path, body, statuses) in [
+        ("GET", "", "", [200, 200, 403]),
+        ("GET", "/members/a", "", [200, 200, 403]),
+        ("POST", "/members/a/ping", "", [200, 200, 403]),
+        ("GET", "/events", "", [200, 200, 403]),
+        ("GET", "/services", "", [200, 200, 403]),
+        ("POST", "/services", &web, [403, 403, 403]),
+        ("POST", "/services/web/report", &report, [403, 200, 403]),
+        ("DELETE", "/services/web", "", [403, 403, 403]),
+        ("POST", "/notes", &note, [403, 202, 403]),
+        ("GET", "/keys", "", [403, 403, 403]),
+        ("POST", "/join", "{}", [403, 403, 403]),
+        ("POST", "/members/a/force-leave", "", [403, 403, 403]),
+        ("POST", "/leave", "", [403, 403, 403]),
+    ] {
+        let told = [&viewer, &writer, &scoped].map(|key| ask(key, method, path, body));
+        assert_eq!(told, statuses, "{method} {path}");
+    }
+    // Without a key, health tells no more than a word.
+    let health = a.client().get("/health").json();
+    assert_eq!(health["cluster"], json!({"status": "healthy"}));
+}
+
+#[test]
+fn who_waits_for_events_does_not_hold_up_the_end() {
+    let a = member("node_id: a", "");
+    let mut client = a.client();
+    client.ask_for("GET", "/api/v1/cluster/events?from_sequence=7&wait=60s", &[]);
+    // It waits by the time that another request was answered after it.
+    let page = || a.client().get("/metrics").text();
+    until("waiting", || page().contains("badbatch_http_streams 1"));
+    assert!(a.stop());
+    let answer = client.answer(false);
+    assert!(fits(&answer.json(), &json!({"items": []})), "{}", answer.text());
+}
