@@ -146,6 +146,8 @@ impl Membership {
             return;
         }
         *self.left.lock() = self.cluster.now();
+        // Nobody is looked for any more.
+        self.threads.lock().iter().for_each(|(bell, _)| bell.ring());
         match self.cluster.leave(LEAVE_TIME) {
             true => log::info!(target: "cluster", "left"),
             false => log::warn!(target: "cluster", "left, but not everybody may have heard of it"),

@@ -21,5 +21,6 @@ pub use history::{History, SERIES, STEP_SECONDS};
 pub use keys::{AccessKey, Keys, NewKey, Role};
 pub use logs::{LogFormat, Logs};
 pub use process::{Node, ReloadError, Reloaded, StartError, Stopped};
+pub(crate) use settings::key_bytes;
 pub use settings::{Origin, SettingError, Settings};
 pub use store::StoreError;

@@ -1,7 +1,5 @@
 //! The keys with which the cluster's messages are closed and opened: listed by their fingerprints, and rotated.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use super::super::call::Call;
@@ -10,7 +8,7 @@ use super::super::response::Response;
 use super::cluster::of;
 use crate::cluster::{KeyError, Keyring};
 use crate::engine::Fields;
-use crate::node::{KeyChangeError, Node};
+use crate::node::{KeyChangeError, Node, key_bytes};
 
 pub fn list(call: &mut Call<'_>) -> Result<Response, Problem> {
     Ok(Response::json(200, &ring(call.node())?))
@@ -31,8 +29,7 @@ pub fn add(call: &mut Call<'_>) -> Result<Response, Problem> {
     let body = call.json()?;
     of(call.node())?;
     let mut fields = Fields::of(&body, "");
-    let bytes = fields.text("key").map(|text| BASE64.decode(text.trim()));
-    let given = bytes.and_then(Result::ok).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let given = fields.text("key").and_then(key_bytes);
     if given.is_none() && fields.errors.is_empty() {
         // A secret is not repeated.
         fields.refuse("key", "is not 32 bytes in base64; `badbatch cluster keygen` makes one");
