@@ -16,6 +16,9 @@ pub mod disruptor;
 pub mod cluster;
 #[cfg(feature = "http")]
 pub mod engine;
+#[cfg(all(feature = "http", feature = "cluster"))]
+pub mod replication;
+
 #[cfg(feature = "http")]
 pub mod node;
 
