@@ -16,7 +16,7 @@ pub mod disruptor;
 pub mod cluster;
 #[cfg(feature = "http")]
 pub mod engine;
-#[cfg(all(feature = "http", feature = "cluster"))]
+#[cfg(feature = "http")]
 pub mod replication;
 
 #[cfg(feature = "http")]

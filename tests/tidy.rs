@@ -20,10 +20,11 @@ const LAYERS: &[(u8, &str)] = &[
     (2, "disruptor"),
     (3, "cluster"),
     (3, "engine"),
-    (4, "node"),
-    (5, "http"),
-    (5, "client"),
-    (6, "cli"),
+    (4, "replication"),
+    (5, "node"),
+    (6, "http"),
+    (6, "client"),
+    (7, "cli"),
 ];
 
 /// What may say `unsafe`: the home of the system calls, and the core files that touch slots.

@@ -122,6 +122,18 @@ pub const CODES: &[Code] = &[
         "`current` is the disruptor's state, `allowed` what can be asked for in it.",
     ),
     code(
+        "not_replicated",
+        409,
+        "The disruptor has no replicas",
+        "It is on this node alone. `replicas` in a disruptor's definition says on how many nodes its events are.",
+    ),
+    code(
+        "copies_missing",
+        409,
+        "What was acknowledged could be lost",
+        "`reached` of `wanted` copies answer. Start the nodes that have the others, or promote with `force=true` and lose what only they have.",
+    ),
+    code(
         "disruptor_failed",
         409,
         "The disruptor has failed",

@@ -1,4 +1,4 @@
-//! Layer 6: the command line, and the only layer that prints.
+//! Layer 7: the command line, and the only layer that prints.
 //!
 //! A command writes what it was asked for to standard output, in the form that was asked for, and everything else to
 //! standard error. `prepass.rs` makes arguments out of what people type, argh reads them, `profile.rs` knows who else

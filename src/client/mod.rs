@@ -1,4 +1,4 @@
-//! Layer 5: a blocking client of the REST interface, for Rust programs and for the command line.
+//! Layer 6: a blocking client of the REST interface, for Rust programs and for the command line.
 //!
 //! It speaks JSON, tries again what may be tried again, and tells a server's problems as values. Nothing here knows
 //! how a server is made. Start with [`Client`].

@@ -23,23 +23,12 @@ struct State {
 }
 
 impl Copies {
-    /// Whose copies count from now on. What those that stay have is kept.
-    pub fn set_followers(&self, names: &[&str]) {
+    /// The followers that count from now on, and what each has had without a gap.
+    pub fn set<'n>(&self, followers: impl Iterator<Item = (&'n str, Range<u64>)>) {
         let mut state = self.state.lock();
-        let known = std::mem::take(&mut state.followers);
-        let had = |name: &str| known.iter().find(|(other, _)| other == name).map(|(_, has)| has.clone());
-        state.followers =
-            names.iter().map(|name| ((*name).to_owned(), had(name).unwrap_or_default())).collect();
+        state.followers.clear();
+        state.followers.extend(followers.map(|(name, has)| (name.to_owned(), has)));
         self.changed.notify_all();
-    }
-
-    /// Notes what a follower has. It is of no interest if it does not count.
-    pub fn note(&self, name: &str, has: Range<u64>) {
-        let mut state = self.state.lock();
-        if let Some(follower) = state.followers.iter_mut().find(|(other, _)| other == name) {
-            follower.1 = has;
-            self.changed.notify_all();
-        }
     }
 
     /// The followers that count, and what they have.
@@ -91,22 +80,19 @@ mod tests {
     #[test]
     fn waiting_ends_when_enough_have_all_of_it() {
         let copies = Copies::default();
-        copies.set_followers(&["a", "b"]);
         let reached = |events, needed| copies.wait(&events, needed, Deadline::after(Duration::ZERO));
         assert_eq!(reached(0..5, 0), Ok(()));
-        copies.note("a", 0..5);
-        copies.note("b", 0..4);
-        copies.note("stranger", 0..9);
+        copies.set([("a", 0..5), ("b", 0..4)].into_iter());
         assert_eq!((reached(0..5, 1), reached(0..5, 2)), (Ok(()), Err(1)));
         // It skipped some of them.
-        copies.note("b", 3..9);
+        copies.set([("a", 0..5), ("b", 3..9)].into_iter());
         assert_eq!((reached(0..5, 2), reached(3..5, 2)), (Err(1), Ok(())));
-        copies.set_followers(&["b"]);
+        copies.set([("b", 3..9)].into_iter());
         assert_eq!((copies.count(), reached(0..5, 1)), (1, Err(0)));
         let patient = Deadline::after(Duration::from_secs(600));
         thread::scope(|scope| {
             let waiting = scope.spawn(|| copies.wait(&(9..10), 1, patient));
-            copies.note("b", 3..10);
+            copies.set([("b", 3..10)].into_iter());
             assert_eq!(waiting.join().expect("no panic"), Ok(()));
             let waiting = scope.spawn(|| copies.wait(&(10..11), 1, patient));
             while !waiting.is_finished() {

@@ -99,6 +99,11 @@ impl Window {
         self.end().saturating_sub(self.places.len() as u64).max(self.floor.load(Ordering::Relaxed))
     }
 
+    /// What is before was forgotten.
+    pub fn floor(&self) -> u64 {
+        self.floor.load(Ordering::Relaxed)
+    }
+
     /// Forgets every event. Nobody may put one in meanwhile.
     pub fn forget(&self) {
         self.skip_to(self.end());

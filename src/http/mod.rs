@@ -1,4 +1,4 @@
-//! Layer 5: a node behind REST, with curl as its first client.
+//! Layer 6: a node behind REST, with curl as its first client.
 //!
 //! `server.rs` is the front, which knows sockets and limits and nothing of disruptors; [`Server`] puts the two
 //! together. `routes/` is the interface: one table from which requests are dispatched and `/openapi.json` is made.

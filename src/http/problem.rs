@@ -11,6 +11,9 @@ use super::server::{Fault, Head, Refusal};
 use crate::api::explain;
 use crate::engine::{EngineError, FieldError};
 
+/// Where the paths of disruptors begin.
+const DISRUPTORS: &str = "/api/v1/disruptor/";
+
 /// A problem, on its way to a client.
 #[derive(Debug)]
 pub struct Problem {
@@ -19,8 +22,8 @@ pub struct Problem {
     detail: String,
     more: Map<String, Value>,
     headers: Vec<(&'static str, String)>,
-    /// The server that does what was asked, at the same path.
-    elsewhere: Option<String>,
+    /// The server that does what was asked, and what the disruptor is called there.
+    elsewhere: Option<(String, String)>,
 }
 
 impl Problem {
@@ -92,9 +95,14 @@ impl Problem {
 
     /// The answer to a request that came this far.
     pub fn answer(self, head: &Head, request_id: &str) -> Response {
-        let location = self.elsewhere.as_ref().map(|server| match head.query.as_str() {
-            "" => format!("{server}{}", head.path),
-            query => format!("{server}{}?{query}", head.path),
+        let location = self.elsewhere.as_ref().map(|(server, name)| {
+            // Its identifier is another one there.
+            let path = match head.path.strip_prefix(DISRUPTORS) {
+                Some(path) => format!("{DISRUPTORS}{name}{}", path.find('/').map_or("", |end| &path[end..])),
+                None => head.path.clone(),
+            };
+            let mark = if head.query.is_empty() { "" } else { "?" };
+            format!("{server}{path}{mark}{}", head.query)
         });
         let response = self.to_response(&head.path, request_id);
         location.into_iter().fold(response, |response, location| response.header("Location", location))
@@ -154,8 +162,8 @@ impl From<EngineError> for Problem {
                     .with("wanted", wanted)
                     .retry_after(Duration::from_secs(1))
             }
-            EngineError::NotHome { home, http: Some(http), .. } => {
-                Self { elsewhere: Some(http), ..Self::new("not_home", detail) }.with("home", home)
+            EngineError::NotHome { name, home, http: Some(http) } => {
+                Self { elsewhere: Some((http, name)), ..Self::new("not_home", detail) }.with("home", home)
             }
             EngineError::NotHome { home, http: None, .. } => {
                 let detail = format!("{detail}, which does not say where its REST interface is");

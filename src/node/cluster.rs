@@ -18,6 +18,7 @@ use super::store::{Store, StoreError};
 use crate::base::clock::Clock;
 use crate::cluster::swim::{Member, Metadata, NODE_ID_BYTES_MAX, NodeId, State};
 use crate::cluster::{Cluster, ClusterConfig, KeyError, Keyring};
+use crate::replication::Replication;
 use crate::sys::process::host_name;
 
 /// The metadata that tells where a node's REST interface is.
@@ -189,6 +190,30 @@ impl Node {
         self.membership.as_ref().map(|membership| &membership.cluster)
     }
 
+    /// The copies of disruptors on the nodes of the cluster, if this one is in one.
+    pub fn replication(&self) -> Option<&Replication> {
+        self.replication.get()
+    }
+
+    /// Begins to replicate disruptors, in a cluster.
+    pub(super) fn start_replication(self: &Arc<Self>) -> Result<(), StartError> {
+        let Some(membership) = &self.membership else { return Ok(()) };
+        let node = Arc::downgrade(self);
+        let on_change = move || {
+            if let Some(node) = node.upgrade() {
+                node.keep_disruptors();
+            }
+        };
+        let zone = membership.said.get("zone").cloned();
+        let cluster = Arc::clone(&membership.cluster);
+        let started = Replication::start(cluster, Arc::clone(self.engine()), zone, on_change);
+        let started =
+            started.map_err(|error| StartError::System { what: "thread", reason: error.to_string() })?;
+        // Nobody else sets it.
+        let _is_first = self.replication.set(started);
+        Ok(())
+    }
+
     /// Every node of the cluster that is known, this one first; none without a cluster.
     pub fn cluster_members(&self) -> Vec<Member> {
         let Some(membership) = &self.membership else { return Vec::new() };
@@ -228,8 +253,9 @@ impl Node {
         self.membership.as_ref().is_some_and(|membership| membership.has_left.load(Ordering::Relaxed))
     }
 
-    /// Says goodbye to the cluster, and goes on without it. Takes up to five seconds.
+    /// Says goodbye to the cluster, and goes on without it, when others have taken over what has its home here.
     pub fn leave_cluster(&self) {
+        self.replication().into_iter().for_each(Replication::hand_over);
         self.membership.iter().for_each(Membership::leave);
     }
 

@@ -1,4 +1,4 @@
-//! Layer 4: one badbatch process: its configuration, its engine, its keys, its place in a cluster, what it keeps on disk,
+//! Layer 5: one badbatch process: its configuration, its engine, its keys, its place in a cluster, what it keeps on disk,
 //! its start and end.
 //!
 //! Nothing here knows of HTTP: a face is given a [`Node`] and serves it. Events are volatile; what a node keeps in its

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use crate::cluster::ClusterError;
 use crate::engine::{
     Author, Defaults, Definition, Engine, EngineError, EngineOptions, Idempotency, Lifecycle, NamedDisruptor,
 };
+use crate::replication::Replication;
 
 /// Why a node does not start.
 #[derive(Debug, Error)]
@@ -79,6 +80,7 @@ pub struct Node {
     source: Mutex<Option<Source>>,
     sampler: Mutex<Option<(Arc<Bell>, JoinHandle<()>)>>,
     pub(super) membership: Option<Membership>,
+    pub(super) replication: OnceLock<Replication>,
     new_key: Option<(String, PathBuf)>,
     needs_keys: bool,
 }
@@ -132,7 +134,7 @@ impl Node {
             salt: u32::from_le_bytes(salt),
             files: store.as_ref().map(|store| store.files()),
             disruptors_max: settings.number("server.max_disruptors") as usize,
-            replicates: false,
+            replicates: settings.is_on("cluster.enabled"),
         });
         let kept = store.as_ref().map_or_else(|| Ok(Vec::new()), |store| store.answers())?;
         let keeper = store.clone();
@@ -172,10 +174,12 @@ impl Node {
             source: Mutex::new(None),
             sampler: Mutex::new(None),
             membership,
+            replication: OnceLock::new(),
             new_key,
             needs_keys,
             settings: RwLock::new(settings),
         });
+        node.start_replication()?;
         node.make_disruptors(kept)?;
         node.start_sampler()?;
         Ok(node)
@@ -201,13 +205,23 @@ impl Node {
         }
         for (definition, starts) in wanted {
             let name = definition.name.clone();
-            let made = self
-                .engine
-                .create(definition, Author::Operator)
-                .and_then(|(disruptor, _)| if starts { disruptor.start() } else { Ok(()) });
+            let made = self.engine.create(definition, Author::Operator);
+            let made = made.and_then(|(disruptor, _)| self.begin(&disruptor, starts));
             made.map_err(|source| StartError::Disruptor { name, source })?;
         }
         Ok(())
+    }
+
+    /// Starts a disruptor that is new here, or finds out where it is to start.
+    fn begin(&self, disruptor: &Arc<NamedDisruptor>, starts: bool) -> Result<(), EngineError> {
+        match self.replication().filter(|_| disruptor.copies().is_some()) {
+            Some(replication) => {
+                replication.adopt(disruptor, starts);
+                Ok(())
+            }
+            None if starts => disruptor.start(),
+            None => Ok(()),
+        }
     }
 
     fn start_sampler(self: &Arc<Self>) -> Result<(), StartError> {
@@ -238,7 +252,7 @@ impl Node {
         Ok(())
     }
 
-    /// Drains every disruptor, leaves the cluster, and ends. Events that are left after the time are told, not lost silently.
+    /// Hands over what others have copies of, drains every disruptor, leaves the cluster, and ends. Events that are left after the time are told, not lost silently.
     pub fn stop(&self) -> Stopped {
         self.begin_drain();
         if let Some((bell, thread)) = self.sampler.lock().take() {
@@ -246,8 +260,11 @@ impl Node {
             // It does nothing that could panic but by our own fault, which has been printed.
             let _ended = thread.join();
         }
+        // While others can still take over what has its home here.
+        self.replication().into_iter().for_each(Replication::hand_over);
         let left = self.engine.shut_down(self.drain_timeout());
-        self.leave_cluster();
+        self.membership.iter().for_each(Membership::leave);
+        self.replication().into_iter().for_each(Replication::end);
         Stopped { left }
     }
 
@@ -390,7 +407,7 @@ impl Node {
             let made = self.engine.create(definition.clone(), Author::Operator);
             let made = made.and_then(|(disruptor, is_new)| {
                 if is_new {
-                    disruptor.start()?;
+                    self.begin(&disruptor, true)?;
                 }
                 Ok(is_new)
             });
@@ -415,7 +432,9 @@ impl Node {
     ) -> Result<(Arc<NamedDisruptor>, bool), EngineError> {
         let (disruptor, is_new) = self.engine.create(definition, Author::Client)?;
         if is_new {
-            if starts && let Err(error) = disruptor.start() {
+            if let (Some(replication), true) = (self.replication(), disruptor.copies().is_some()) {
+                replication.create(&disruptor, starts);
+            } else if starts && let Err(error) = disruptor.start() {
                 self.engine.delete(&disruptor, Duration::ZERO)?;
                 return Err(error);
             }
@@ -427,9 +446,11 @@ impl Node {
 
     /// Drains a disruptor, deletes it, and sees to it that it stays deleted.
     ///
-    /// Errors: as [`Engine::delete`].
+    /// Errors: as [`Engine::delete`], or [`EngineError::NotHome`].
     pub fn delete(&self, disruptor: &NamedDisruptor, timeout: Duration) -> Result<(), EngineError> {
+        disruptor.check_home()?;
         self.engine.delete(disruptor, timeout)?;
+        self.replication().into_iter().for_each(|replication| replication.remove(disruptor.name()));
         let mut deleted = self.deleted.lock();
         if disruptor.name() == MAIN && !deleted.iter().any(|name| name == MAIN) {
             deleted.push(MAIN.to_owned());
@@ -447,12 +468,13 @@ impl Node {
         let deleted = self.deleted.lock();
         let list = self.engine.list();
         let kept = list.iter().filter(|disruptor| !defined.iter().any(|name| name == disruptor.name()));
-        let kept = kept.map(|disruptor| Kept {
-            definition: disruptor.definition().clone(),
-            starts: matches!(
-                disruptor.lifecycle().0,
-                Lifecycle::Running | Lifecycle::Paused | Lifecycle::Failed
-            ),
+        let kept = kept.filter_map(|disruptor| {
+            let starts = match disruptor.lifecycle().0 {
+                // A copy is no reason to have the disruptor after a restart.
+                Lifecycle::Following => self.replication()?.is_defined(disruptor.name())?,
+                state => matches!(state, Lifecycle::Running | Lifecycle::Paused | Lifecycle::Failed),
+            };
+            Some(Kept { definition: disruptor.definition().clone(), starts })
         });
         if let Err(error) = store.keep_disruptors(&kept.collect::<Vec<_>>(), &deleted) {
             log::error!(target: "node", "disruptors are not kept for the next start: {error}");

@@ -34,18 +34,6 @@ pub enum Request {
     Promote(String),
 }
 
-impl Request {
-    /// The disruptor that it is about, if it says so. What does not follows a hello.
-    pub fn name(&self) -> Option<&str> {
-        match self {
-            Self::Hello(hello) => Some(&hello.name),
-            Self::Release(name, _, _) | Self::Claim(name, _) | Self::Fetch(name, _, _) => Some(name),
-            Self::Ask(name) | Self::Yield(name) | Self::Promote(name) => Some(name),
-            Self::Events(..) | Self::Skip(_) | Self::Beat(_) => None,
-        }
-    }
-}
-
 /// What is answered.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Answer {

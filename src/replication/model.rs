@@ -257,7 +257,7 @@ impl Model {
         let host = &mut self.hosts[node];
         if let (None, Request::Hello(_)) = (&host.replica, &request) {
             let mut replica = Replica::new(self.ids[node].clone(), NAME, self.replicas, window, false);
-            replica.promised = host.promised.take();
+            replica.promise(host.promised.take());
             host.replica = Some(replica);
         }
         match (&mut host.replica, request) {

@@ -91,6 +91,11 @@ impl<L: Log> Replica<L> {
         }
     }
 
+    /// Listens to nobody below a reign, as was promised before there was a copy.
+    pub fn promise(&mut self, reign: Option<Reign>) {
+        self.promised = self.promised.take().max(reign);
+    }
+
     /// What it does.
     pub fn role(&self) -> &Role {
         &self.role
@@ -262,6 +267,12 @@ impl<L: Log> Replica<L> {
             true => Role::Claiming,
             false => Role::Following(Some(reign.home.clone())),
         };
+    }
+
+    /// Is neither home nor follower any more.
+    pub fn retire(&mut self) {
+        self.role = Role::Following(None);
+        self.listens_to = None;
     }
 
     /// Becomes the home, with what it has, of those whose copies counted before and of others that have some.

@@ -211,6 +211,16 @@ impl NamedDisruptor {
         self.window.ring();
     }
 
+    /// What is before was forgotten by command, or never here.
+    pub fn floor(&self) -> u64 {
+        self.window.floor()
+    }
+
+    /// Has those look again who wait for an event.
+    pub fn wake_readers(&self) {
+        self.window.ring();
+    }
+
     /// The sequences that are kept, whatever their age.
     pub fn kept(&self) -> Range<u64> {
         let end = self.window.end();
@@ -269,11 +279,11 @@ mod tests {
         assert!(matches!(refused, EngineError::NotEnoughReplicas { present: 1, wanted: 2, .. }), "{refused}");
         assert_eq!(disruptor.next_sequence(), 0);
         let copies = disruptor.copies().expect("it has replicas");
-        copies.set_followers(&["b", "c"]);
+        copies.set([("b", 0..0), ("c", 0..0)].into_iter());
         let late = disruptor.publish(&event, NOW).expect_err("nobody has it");
         assert!(matches!(late, EngineError::ReplicationTimeout { reached: 1, wanted: 2, .. }), "{late}");
         assert_eq!((disruptor.next_sequence(), disruptor.replication_timeouts()), (1, 1));
-        copies.note("c", 0..2);
+        copies.set([("b", 0..0), ("c", 0..2)].into_iter());
         assert_eq!(disruptor.publish(&event, NOW).expect("c has it").sequences, 1..2);
     }
 
@@ -310,8 +320,7 @@ mod tests {
         disruptor.set_handed(104);
         disruptor.lead().expect("it starts");
         handled_are(&disruptor, 2);
-        disruptor.copies().expect("it has replicas").set_followers(&["b"]);
-        disruptor.copies().expect("it has replicas").note("b", 100..107);
+        disruptor.copies().expect("it has replicas").set([("b", 100..107)].into_iter());
         let published = disruptor.publish(&events(&disruptor, 6..7), NOW).expect("b has it");
         assert_eq!(published.sequences, 106..107);
         handled_are(&disruptor, 3);

@@ -81,8 +81,8 @@ pub fn delete(call: &mut Call<'_>) -> Result<Response, Problem> {
         disruptor.halt();
     }
     match drained(call, &disruptor, drain) {
-        // What has failed has nothing more to drain.
-        Ok(()) | Err(EngineError::Failed { .. }) => {}
+        // What has failed, or is a copy that nobody feeds, has nothing more to drain.
+        Ok(()) | Err(EngineError::Failed { .. } | EngineError::NoHome { .. }) => {}
         Err(error) => return Err(error.into()),
     }
     call.node().delete(&disruptor, Duration::ZERO)?;

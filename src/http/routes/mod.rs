@@ -8,6 +8,7 @@ mod event;
 mod key;
 mod metrics;
 mod node;
+mod replication;
 mod service;
 mod stream;
 mod table;

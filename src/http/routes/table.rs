@@ -5,7 +5,9 @@ mod cluster;
 use super::super::media::Media;
 use super::event::EVENT_MEDIA;
 use super::stream::STREAM_MEDIA;
-use super::{Body, Parameter, Route, Success, Work, bulk, disruptor, event, key, metrics, node, stream};
+use super::{
+    Body, Parameter, Route, Success, Work, bulk, disruptor, event, key, metrics, node, replication, stream,
+};
 use crate::node::Role;
 
 const STRUCTURED: &[Media] = &[Media::Json, Media::Yaml, Media::MessagePack];
@@ -256,7 +258,7 @@ const NODE_ROUTES: &[Route] = &[
             "create_disruptor",
             "disruptor",
             "Makes a disruptor",
-            Work::Answer(disruptor::create),
+            Work::Wait(disruptor::create),
         )
     },
     Route {
@@ -271,7 +273,7 @@ const NODE_ROUTES: &[Route] = &[
             parameter(
                 "status",
                 "Only those in this state.",
-                r#"{"enum": ["created", "running", "paused", "draining", "stopped", "failed"]}"#,
+                r#"{"enum": ["created", "running", "paused", "draining", "stopped", "failed", "following"]}"#,
             ),
             parameter("sort", "By what.", r#"{"enum": ["name", "-name", "created_at", "-created_at"]}"#),
         ],
@@ -310,7 +312,7 @@ const NODE_ROUTES: &[Route] = &[
             "put_disruptor",
             "disruptor",
             "Makes a disruptor with this name, or finds it there",
-            Work::Answer(disruptor::put),
+            Work::Wait(disruptor::put),
         )
     },
     Route {
@@ -383,6 +385,8 @@ const NODE_ROUTES: &[Route] = &[
             "disruptor_not_found",
             "disruptor_failed",
             "draining",
+            "not_home",
+            "no_home",
             "idempotency_in_progress",
             "idempotency_conflict",
         ],
@@ -393,6 +397,29 @@ const NODE_ROUTES: &[Route] = &[
             "disruptor",
             "Halts a disruptor, forgets its events and numbers, and starts it anew",
             Work::Wait(disruptor::reset),
+        )
+    },
+    Route {
+        success: &[ok("Who has copies, and how far they are.", "Replication")],
+        problems: &["disruptor_not_found", "not_replicated"],
+        ..get(
+            "/api/v1/disruptor/{id}/replication",
+            "disruptor_replication",
+            "disruptor",
+            "Tells where a disruptor's home is, and how far its copies are",
+            Work::Answer(replication::read),
+        )
+    },
+    Route {
+        query: &[parameter("force", "Even if something that was acknowledged could be lost.", SWITCH)],
+        success: &[ok("This node is the home.", "Replication")],
+        problems: &["disruptor_not_found", "not_replicated", "copies_missing", "no_home", "draining"],
+        ..post(
+            "/api/v1/disruptor/{id}/promote",
+            "promote_disruptor",
+            "disruptor",
+            "Makes this node the home of a disruptor that it has a copy of",
+            Work::Wait(replication::promote),
         )
     },
     Route {
