@@ -244,8 +244,12 @@ impl Claim {
         let set = set.cloned().unwrap_or_default();
         let reached = copies().filter(|(node, known)| known.is_complete && set.nodes.contains(node)).count();
         let wanted = (replica.replicas + 1).saturating_sub(self.level).max(1);
+        // So many share a node with those that promised the last reign, if it began.
+        let is_majority = 2 * wanted > replica.replicas;
         // At the lowest level nothing was promised.
-        let is_certain = self.level == 1 || (is_heard_of && reached >= wanted);
+        let is_certain = self.level == 1 || ((is_majority || is_heard_of) && reached >= wanted);
+        // If that was not enough, one more copy is wanted: that of somebody who has heard of the last reign.
+        let wanted = if is_certain { wanted } else { wanted.max(reached + 1) };
         let uncertain = Outcome::Uncertain { reached, wanted };
         // Has waited for those who could have something, and does not know whether they have.
         let is_late = self.level == 1 && self.purpose == Purpose::Recover { is_late: true };
@@ -257,7 +261,7 @@ impl Claim {
                     let has_answered = |node: &NodeId| *node == replica.me || self.answers.contains_key(node);
                     // Then nobody else can have anything.
                     let is_full = set.nodes.len() >= replica.replicas;
-                    let is_all = is_heard_of && is_full && set.nodes.iter().all(has_answered);
+                    let is_all = is_full && set.nodes.iter().all(has_answered);
                     let may = is_all || if self.level == 1 { is_late } else { is_certain };
                     match last.home == replica.me {
                         true => (!may).then_some(uncertain),
