@@ -31,6 +31,8 @@ pub enum Command {
     Start(Start),
     Reset(Reset),
     Delete(Delete),
+    Replication(Replication),
+    Promote(Promote),
 }
 
 /// Make a disruptor and start it.
@@ -38,7 +40,7 @@ pub enum Command {
 #[argh(
     subcommand,
     name = "create",
-    example = "badbatch disruptor create orders --size 2048 --producer multi"
+    example = "badbatch disruptor create orders --size 2048 --producer multi\nbadbatch disruptor create ledger --replicas 3 --consistency all"
 )]
 pub struct Create {
     /// its name: 1 to 64 of A-Z a-z 0-9 . _ -
@@ -56,6 +58,15 @@ pub struct Create {
     /// events per second that it takes at most
     #[argh(option)]
     rate_limit: Option<u64>,
+    /// how many nodes of the cluster have its events [default: 1]
+    #[argh(option)]
+    replicas: Option<u64>,
+    /// how many of them have an event when it is acknowledged [values: any, one, quorum, all] [default: quorum]
+    #[argh(option)]
+    consistency: Option<String>,
+    /// how long publishing waits for them, as 500ms [default: 5s]
+    #[argh(option)]
+    replication_timeout: Option<String>,
     /// do not start it
     #[argh(switch)]
     no_start: bool,
@@ -68,7 +79,7 @@ pub struct Create {
 #[derive(FromArgs, ArgsInfo)]
 #[argh(subcommand, name = "list", example = "badbatch disruptor list -o name")]
 pub struct List {
-    /// only those in this state [values: created, running, paused, draining, stopped, failed]
+    /// only those in this state [values: created, running, paused, draining, stopped, failed, following]
     #[argh(option)]
     status: Option<String>,
 }
@@ -154,6 +165,27 @@ pub struct Delete {
     force: bool,
 }
 
+/// Tell where a disruptor's home is, and how far its copies are.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(subcommand, name = "replication", example = "badbatch disruptor replication ledger")]
+pub struct Replication {
+    /// its name or identifier
+    #[argh(positional)]
+    id: String,
+}
+
+/// Make the node at the endpoint the home of a disruptor that it has a copy of.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(subcommand, name = "promote", example = "badbatch disruptor promote ledger")]
+pub struct Promote {
+    /// its name or identifier
+    #[argh(positional)]
+    id: String,
+    /// even if events that were acknowledged could be lost
+    #[argh(switch, short = 'f')]
+    force: bool,
+}
+
 const COLUMNS: &[(&str, &str)] = &[
     ("NAME", "/name"),
     ("STATUS", "/status"),
@@ -180,6 +212,8 @@ const ONE: View<'_> = View {
         ("Producer", "/producer_type"),
         ("Wait", "/wait_strategy"),
         ("Sinks", "/sinks"),
+        ("Replicas", "/replicas"),
+        ("Consistency", "/consistency"),
         ("First", "/first_available"),
         ("Next", "/next_sequence"),
         ("Created", "/created_at"),
@@ -194,6 +228,27 @@ const HEALTH: View<'_> = View {
         ("Status", "/status"),
         ("Reasons", "/details/reasons"),
         ("Sinks", "/details/sinks"),
+    ],
+    wide: &[],
+    name: "/name",
+};
+
+const REPLICATION: View<'_> = View {
+    rows: None,
+    columns: &[
+        ("Name", "/name"),
+        ("Part", "/part"),
+        ("Home", "/home"),
+        ("Epoch", "/epoch"),
+        ("Consistency", "/consistency"),
+        ("Wanted", "/wanted"),
+        ("Reached", "/reached"),
+        ("Nodes", "/nodes"),
+        ("Next", "/next_sequence"),
+        ("Complete", "/complete"),
+        ("Followers", "/followers"),
+        ("Timeouts", "/timeouts"),
+        ("Trouble", "/trouble"),
     ],
     wide: &[],
     name: "/name",
@@ -263,6 +318,16 @@ pub fn run(command: Command, session: &Session) -> Result<(), Failure> {
             session.ask("DELETE", &format!("{}{force}", of(&arguments.id)), None)?;
             session.done(&json!({"deleted": arguments.id}), &format!("{} is deleted", arguments.id))
         }
+        Command::Replication(arguments) => {
+            let path = format!("{}/replication", of(&arguments.id));
+            session.show(&session.ask("GET", &path, None)?, &REPLICATION)
+        }
+        Command::Promote(arguments) => {
+            let force = if arguments.force { "?force=true" } else { "" };
+            let value = session.ask("POST", &format!("{}/promote{force}", of(&arguments.id)), None)?;
+            let (name, home, epoch) = (text(&value, "name"), text(&value, "home"), &value["epoch"]);
+            session.done(&value, &format!("the home of {name} is {home}, in epoch {epoch}"))
+        }
         Command::Health(arguments) => {
             session.show(&session.ask("GET", &format!("{}/health", of(&arguments.id)), None)?, &HEALTH)
         }
@@ -275,11 +340,19 @@ fn create(arguments: &Create, session: &Session) -> Result<(), Failure> {
         ("buffer_size", &arguments.size),
         ("producer_type", &arguments.producer),
         ("wait_strategy", &arguments.wait_strategy),
+        ("consistency", &arguments.consistency),
     ];
     for (member, value) in options {
         if let Some(value) = value {
             definition[member] = json!(value);
         }
+    }
+    if let Some(replicas) = arguments.replicas {
+        definition["replicas"] = json!(replicas);
+    }
+    if let Some(timeout) = &arguments.replication_timeout {
+        let timeout = span("--replication-timeout", timeout)?;
+        definition["replication_timeout_ms"] = json!(timeout.as_millis() as u64);
     }
     if let Some(limit) = arguments.rate_limit {
         definition["config"] = json!({"max_events_per_second": limit});

@@ -99,7 +99,7 @@ impl Failure {
                 401 | 403 => NOT_ALLOWED,
                 409 | 422 => CONFLICT,
                 400 | 413 | 415 => USAGE,
-                504 => UNREACHABLE,
+                504 if problem.code != "replication_timeout" => UNREACHABLE,
                 _ => FAILED,
             },
             _ => FAILED,

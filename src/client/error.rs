@@ -64,6 +64,8 @@ pub struct Problem {
     pub body: Value,
     /// When it may be tried again.
     pub retry_after: Option<Duration>,
+    /// Where the same can be had, at the home of the disruptor.
+    pub location: Option<String>,
 }
 
 impl ClientError {
@@ -80,7 +82,11 @@ impl ClientError {
         match self {
             Self::Unreachable { .. } | Self::TimedOut { .. } => true,
             Self::Problem(problem) => {
-                matches!(problem.status, 429 | 503) || problem.code == "idempotency_in_progress"
+                // What has begun would be done twice.
+                let has_begun = problem.body["progress"]["published_count"].as_u64() > Some(0);
+                let is_passing =
+                    matches!(problem.status, 429 | 503) || problem.code == "idempotency_in_progress";
+                is_passing && !has_begun
             }
             Self::Endpoint { .. } | Self::Garbage { .. } | Self::Input { .. } => false,
         }

@@ -112,6 +112,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// What some server may not want.
 const LARGE_BYTES: usize = 1 << 20;
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often a request is sent on to another node: homes move seldom.
+const REDIRECTIONS_MAX: usize = 3;
 
 impl Client {
     /// A client of the server at `http://host:port`. Sends nothing yet.
@@ -292,8 +294,30 @@ impl Client {
         unreachable!("the last attempt returns")
     }
 
+    /// One attempt, at the node that a server says is the disruptor's home if it is not that itself.
     fn once(
         &self,
+        method: &str,
+        path: &str,
+        body: Option<&Body>,
+        idempotency_key: &str,
+        timeout: Duration,
+    ) -> Result<Answer, ClientError> {
+        let mut url = format!("{}{path}", self.endpoint);
+        for _ in 0..REDIRECTIONS_MAX {
+            match self.send(&url, method, path, body, idempotency_key, timeout) {
+                Err(ClientError::Problem(problem)) if problem.location.is_some() => {
+                    url = problem.location.unwrap_or_default();
+                }
+                other => return other,
+            }
+        }
+        self.send(&url, method, path, body, idempotency_key, timeout)
+    }
+
+    fn send(
+        &self,
+        url: &str,
         method: &str,
         path: &str,
         body: Option<&Body>,
@@ -310,7 +334,7 @@ impl Client {
             "OPTIONS" => minreq::Method::Options,
             other => minreq::Method::Custom(other.to_owned()),
         };
-        let mut request = minreq::Request::new(method_name, format!("{}{path}", self.endpoint))
+        let mut request = minreq::Request::new(method_name, url)
             .with_timeout(timeout.as_secs().max(1))
             .with_follow_redirects(false)
             .with_header("user-agent", concat!("badbatch-client/", env!("CARGO_PKG_VERSION")))
@@ -354,11 +378,14 @@ impl Client {
         let is_told = (200..300).contains(&status) || path == "/health";
         match status {
             _ if is_told => Ok(Answer { status, content_type, body: response.into_bytes() }),
-            _ => Err(self.problem(status, response.as_bytes())),
+            _ => {
+                let location = response.header("location").map(str::to_owned);
+                Err(self.problem(status, response.as_bytes(), location))
+            }
         }
     }
 
-    fn problem(&self, status: u16, body: &[u8]) -> ClientError {
+    fn problem(&self, status: u16, body: &[u8], location: Option<String>) -> ClientError {
         let Ok(body) = serde_json::from_slice::<Value>(body) else {
             return self.garbage(format!("status {status} without a problem"));
         };
@@ -366,7 +393,9 @@ impl Client {
         match (text("code"), text("detail")) {
             (Some(code), Some(detail)) => {
                 let retry_after = body["retry_after_ms"].as_u64().map(Duration::from_millis);
-                ClientError::Problem(Problem { status, code, detail, body, retry_after })
+                // Nobody else is followed anywhere.
+                let location = location.filter(|_| code == "not_home");
+                ClientError::Problem(Problem { status, code, detail, body, retry_after, location })
             }
             _ => self.garbage(format!("status {status} without a problem")),
         }

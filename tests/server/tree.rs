@@ -28,6 +28,7 @@ const READS: &[&str] = &[
     "disruptor list",
     "disruptor show",
     "disruptor health",
+    "disruptor replication",
     "event list",
     "event get",
     "event tail",
@@ -229,6 +230,7 @@ fn every_reading_command_answers_in_every_form() {
         "badbatch key create reader --role viewer",
         "badbatch cluster service register web 80 --tag blue",
         "badbatch config example badbatch.yaml",
+        "badbatch disruptor create ledger --replicas 3",
     ] {
         assert_eq!(walk.shell.line(line).status, 0, "{line}");
     }

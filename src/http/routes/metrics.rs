@@ -14,6 +14,7 @@ use crate::cluster::Cluster;
 use crate::engine::{NamedDisruptor, rfc3339};
 use crate::metrics::{Exposition, Kind};
 use crate::node::{SERIES, STEP_SECONDS};
+use crate::replication::{FollowerReport, Replication};
 use crate::sys::process::usage;
 use std::sync::Arc;
 
@@ -113,6 +114,7 @@ fn exposition(call: &Call<'_>, own_max: usize) -> String {
     let rest = shown.split_off(shown.len().min(own_max));
     disruptors(&mut page, &shown, &rest);
     call.node().cluster().iter().for_each(|cluster| membership(&mut page, call, cluster));
+    call.node().replication().into_iter().for_each(|replication| copies(&mut page, &shown, replication));
     requests(&mut page, call);
     process(&mut page);
     page.finish()
@@ -214,6 +216,43 @@ fn membership(page: &mut Exposition, call: &Call<'_>, cluster: &Cluster) {
     let help = "Events of the cluster that a stream was too slow for.";
     page.family("badbatch_cluster_events_lost_total", Kind::Counter, help);
     page.sample(&[], cluster.lost_events());
+}
+
+fn copies(page: &mut Exposition, shown: &[Arc<NamedDisruptor>], replication: &Replication) {
+    type Number = fn(&FollowerReport) -> u64;
+    let reports: Vec<_> = shown
+        .iter()
+        .filter_map(|disruptor| Some((disruptor, replication.report(disruptor.name())?)))
+        .collect();
+    page.family("badbatch_replication_home", Kind::Gauge, "Whether this node is the home.");
+    for (disruptor, report) in &reports {
+        page.sample(&[("disruptor", disruptor.name())], u8::from(report.part == "home"));
+    }
+    let help = "Events that were not on enough nodes in time.";
+    page.family("badbatch_replication_timed_out_events_total", Kind::Counter, help);
+    for (disruptor, _) in &reports {
+        page.sample(&[("disruptor", disruptor.name())], disruptor.replication_timeouts());
+    }
+    let by_follower: [(&'static str, Kind, &str, Number); 4] = [
+        ("badbatch_replication_lag_events", Kind::Gauge, "Events that a follower has not had.", |one| {
+            one.lag
+        }),
+        ("badbatch_replication_connected", Kind::Gauge, "Whether a follower takes events.", |one| {
+            u64::from(one.is_connected)
+        }),
+        ("badbatch_replication_batches_total", Kind::Counter, "Batches that a follower has taken.", |one| {
+            one.batches
+        }),
+        ("badbatch_replication_bytes_total", Kind::Counter, "What they had, in bytes.", |one| one.bytes),
+    ];
+    for (name, kind, help, number) in by_follower {
+        page.family(name, kind, help);
+        for (disruptor, report) in &reports {
+            for one in &report.followers {
+                page.sample(&[("disruptor", disruptor.name()), ("node", &one.node)], number(one));
+            }
+        }
+    }
 }
 
 fn requests(page: &mut Exposition, call: &Call<'_>) {
