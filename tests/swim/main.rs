@@ -20,6 +20,11 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// Lets time pass until all is as it should be, and tells how long that took.
+fn until(net: &mut Net, most: Duration, is_so: impl Fn(&Net) -> bool) -> Duration {
+    net.within(most, is_so).unwrap_or_else(|| panic!("not within {most:?}"))
+}
+
 #[test]
 fn nodes_that_join_through_one_are_soon_known_to_all() {
     for (count, most) in [(2, 2), (10, 2), (100, 8)] {
@@ -27,7 +32,7 @@ fn nodes_that_join_through_one_are_soon_known_to_all() {
         for node in 1..count {
             net.input(node, Input::Join(address(0)));
         }
-        let took = net.until(secs(most), Net::agrees);
+        let took = until(&mut net, secs(most), Net::agrees);
         println!("{count} nodes: all known everywhere after {took:?}");
         assert_eq!(net.false_deaths(), 0);
     }
@@ -42,7 +47,7 @@ fn a_node_that_dies_is_dead_everywhere_and_nobody_else_is() {
         let is_dead = |net: &Net| {
             (0..count).filter(|node| *node != 1).all(|node| net.sees(node, 1) == Some(State::Dead))
         };
-        let took = net.until(secs(most), is_dead);
+        let took = until(&mut net, secs(most), is_dead);
         println!("{count} nodes: dead everywhere after {took:?}");
         assert_eq!(net.deaths(1).len(), count - 1);
         assert_eq!(net.false_deaths(), 0);
@@ -58,7 +63,7 @@ fn a_process_that_is_killed_is_soon_dead_since_its_machine_says_so() {
         net.kill(1);
         let is_dead =
             |net: &Net| (0..10).filter(|node| *node != 1).all(|node| net.sees(node, 1) == Some(State::Dead));
-        times.push(net.until(secs(10), is_dead));
+        times.push(until(&mut net, secs(10), is_dead));
         assert_eq!(net.false_deaths(), 0);
     }
     times.sort_unstable();
@@ -106,6 +111,15 @@ fn what_one_member_makes_up_kills_nobody() {
 }
 
 #[test]
+fn a_datagram_that_is_lost_troubles_nobody_else() {
+    let mut net = Net::new(10, 23);
+    net.introduce();
+    net.links.loss = 0.1;
+    net.run(secs(600));
+    assert!(net.told.is_empty(), "{:?}", net.told);
+}
+
+#[test]
 fn loss_alone_kills_nobody() {
     for (seed, loss) in [(3, 0.1), (4, 0.2), (5, 0.3)] {
         let mut net = Net::new(20, seed);
@@ -116,7 +130,7 @@ fn loss_alone_kills_nobody() {
         net.run(secs(600));
         assert_eq!(net.false_deaths(), 0, "at a loss of {loss}");
         net.links.loss = 0.0;
-        net.until(secs(10), Net::agrees);
+        until(&mut net, secs(10), Net::agrees);
     }
 }
 
@@ -125,9 +139,9 @@ fn who_stands_still_for_a_while_is_suspected_and_refutes() {
     let mut net = Net::new(10, 6);
     net.introduce();
     net.pause(4);
-    net.until(secs(8), |net| net.sees(0, 4) == Some(State::Suspect));
+    until(&mut net, secs(8), |net| net.sees(0, 4) == Some(State::Suspect));
     net.resume(4);
-    net.until(secs(5), Net::agrees);
+    until(&mut net, secs(5), Net::agrees);
     assert_eq!(net.false_deaths(), 0);
     assert!(net.nodes[4].swim.incarnation() > 0);
     let refuted = |(_, node, event): &(Duration, usize, Event)| {
@@ -148,7 +162,7 @@ fn two_halves_bury_each_other_and_come_together_again() {
     }
     assert!((1..10).all(|other| net.sees(0, other) == Some(State::Alive)));
     net.nodes.iter_mut().for_each(|node| node.side = 0);
-    let took = net.until(secs(120), Net::agrees);
+    let took = until(&mut net, secs(120), Net::agrees);
     println!("healed after {took:?}");
 }
 
@@ -168,7 +182,7 @@ fn nodes_that_have_forgotten_all_come_back_above_what_is_said_of_them() {
     for node in 1..12 {
         net.input(node, Input::Join(address(0)));
     }
-    net.until(secs(30), Net::agrees);
+    until(&mut net, secs(30), Net::agrees);
     net.run(secs(60));
     assert!(net.agrees());
     assert!((1..12).all(|node| net.nodes[node].swim.incarnation() > 3));
@@ -179,7 +193,7 @@ fn who_leaves_has_left_and_is_not_dead() {
     let mut net = Net::new(10, 9);
     net.introduce();
     net.input(3, Input::Leave);
-    net.until(secs(5), |net| net.nodes[3].swim.has_left());
+    until(&mut net, secs(5), |net| net.nodes[3].swim.has_left());
     net.kill(3);
     net.run(secs(60));
     assert!((0..10).filter(|node| *node != 3).all(|node| net.sees(node, 3) == Some(State::Left)));
@@ -187,7 +201,7 @@ fn who_leaves_has_left_and_is_not_dead() {
     // It may come back, above its tombstone.
     net.restart(3);
     net.input(3, Input::Join(address(0)));
-    net.until(secs(10), Net::agrees);
+    until(&mut net, secs(10), Net::agrees);
 }
 
 #[test]
@@ -214,9 +228,9 @@ fn what_is_sent_again_or_damaged_changes_nothing() {
     net.introduce();
     net.keeps_seen = true;
     net.pause(5);
-    net.until(secs(8), |net| net.sees(0, 5) == Some(State::Suspect));
+    until(&mut net, secs(8), |net| net.sees(0, 5) == Some(State::Suspect));
     net.resume(5);
-    net.until(secs(5), Net::agrees);
+    until(&mut net, secs(5), Net::agrees);
     net.run(secs(20));
     net.keeps_seen = false;
     let seen = std::mem::take(&mut net.seen);
@@ -309,6 +323,8 @@ fn what_is_newer_and_what_is_worse_wins() {
         (vec![alive(2), dead(1)], State::Alive, 2),
         (vec![alive(2), dead(2), alive(3)], State::Alive, 3),
         (vec![alive(2), left(2), alive(2), dead(2)], State::Left, 2),
+        (vec![alive(2), dead(2), left(1)], State::Dead, 2),
+        (vec![alive(2), dead(2), left(2)], State::Left, 2),
         (vec![alive(2), left(2), alive(3)], State::Alive, 3),
         (vec![alive(2), dead(2), left(2), dead(2)], State::Left, 2),
         (vec![alive(2), dead(2), left(1)], State::Dead, 2),
@@ -379,7 +395,7 @@ fn views_converge(seed: u64, deeds: Vec<(u8, u8)>) -> bool {
         }
     }
     (0..COUNT).for_each(|node| net.input(node, Input::Join(address((node + 1) % COUNT))));
-    net.until(secs(300), Net::agrees);
+    until(&mut net, secs(300), Net::agrees);
     true
 }
 

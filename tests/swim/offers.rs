@@ -11,7 +11,7 @@ use badbatch::cluster::swim::{
 use quickcheck::quickcheck;
 
 use super::net::{Net, address, id};
-use super::secs;
+use super::{secs, until};
 
 fn service(id: &str) -> Service {
     Service {
@@ -67,7 +67,7 @@ fn services_are_known_everywhere_though_much_is_lost() {
     offer(&mut net, 5, "web-5", Status::Passing, 17);
     net.input(7, Input::Withdraw("web-6"));
     let all = |net: &Net| agree(net) && offers(&net.nodes[0].swim).len() == 199;
-    let took = net.until(secs(300), all);
+    let took = until(&mut net, secs(300), all);
     println!("199 services of 20 nodes: known everywhere after {took:?}");
     let known = offers(&net.nodes[19].swim);
     assert!(known.contains(&(id(3), "web-4".to_owned(), Status::Critical, 0)));
@@ -80,14 +80,14 @@ fn news_of_one_service_travels_by_gossip() {
     let mut net = Net::new(100, 32);
     net.introduce();
     offer(&mut net, 50, "web", Status::Passing, 0);
-    net.until(secs(5), |net| (0..100).all(|node| sees(net, node, 50) == 1));
+    until(&mut net, secs(5), |net| (0..100).all(|node| sees(net, node, 50) == 1));
     net.run(secs(5));
     net.forget();
     offer(&mut net, 50, "web", Status::Warning, 0);
     offer(&mut net, 50, "web", Status::Warning, 9);
     net.run(secs(5));
     net.input(50, Input::Withdraw("web"));
-    net.until(secs(5), |net| (0..100).all(|node| sees(net, node, 50) == 0));
+    until(&mut net, secs(5), |net| (0..100).all(|node| sees(net, node, 50) == 0));
     let count = |wanted: fn(&Event) -> bool| net.told.iter().filter(|(_, _, event)| wanted(event)).count();
     let is_warning =
         |event: &Event| matches!(event, Event::Changed(offer) if offer.status == Status::Warning);
@@ -104,14 +104,14 @@ fn what_is_removed_does_not_come_back() {
     net.keeps_seen = true;
     offer(&mut net, 2, "web", Status::Passing, 0);
     offer(&mut net, 2, "kept", Status::Passing, 0);
-    net.until(secs(5), |net| (0..10).all(|node| sees(net, node, 2) == 2));
+    until(&mut net, secs(5), |net| (0..10).all(|node| sees(net, node, 2) == 2));
     // One is away while the service is removed, and has old news when it comes back.
     net.nodes[9].side = 1;
     net.input(2, Input::Withdraw("web"));
     net.run(secs(60));
     net.keeps_seen = false;
     net.nodes[9].side = 0;
-    net.until(secs(120), |net| net.agrees() && agree(net));
+    until(&mut net, secs(120), |net| net.agrees() && agree(net));
     net.forget();
     for (to, from, body) in std::mem::take(&mut net.seen) {
         net.input(to, Input::Datagram { from, body: &body });
@@ -138,15 +138,15 @@ fn tombstones_are_forgotten_everywhere_in_the_end() {
     let mut net = Net::with(30, 34, |settings| settings.reclaim = secs(600));
     net.introduce();
     (0..100).for_each(|number| offer(&mut net, 1, &format!("web-{number}"), Status::Passing, 0));
-    net.until(secs(120), |net| (0..30).all(|node| sees(net, node, 1) == 100));
+    until(&mut net, secs(120), |net| (0..30).all(|node| sees(net, node, 1) == 100));
     (0..100).for_each(|number| net.input(1, Input::Withdraw(&format!("web-{number}"))));
-    net.until(secs(120), |net| (0..30).all(|node| sees(net, node, 1) == 0));
+    until(&mut net, secs(120), |net| (0..30).all(|node| sees(net, node, 1) == 0));
     assert_eq!(told(&mut net, 7), 100);
     // None that one node has forgotten comes back from another one.
     net.run(secs(700));
     assert!((0..30).all(|node| told(&mut net, node) == 0));
     offer(&mut net, 1, "web-0", Status::Passing, 0);
-    net.until(secs(5), |net| (0..30).all(|node| sees(net, node, 1) == 1));
+    until(&mut net, secs(5), |net| (0..30).all(|node| sees(net, node, 1) == 1));
 }
 
 #[test]
@@ -154,13 +154,13 @@ fn who_was_away_for_long_hears_of_a_removal_that_is_not_told_any_more() {
     let mut net = Net::with(5, 46, |settings| settings.reclaim = secs(600));
     net.introduce();
     offer(&mut net, 2, "web", Status::Passing, 0);
-    net.until(secs(5), |net| (0..5).all(|node| sees(net, node, 2) == 1));
+    until(&mut net, secs(5), |net| (0..5).all(|node| sees(net, node, 2) == 1));
     net.nodes[4].side = 1;
     net.input(2, Input::Withdraw("web"));
     net.run(secs(400));
     assert_eq!(told(&mut net, 2), 0);
     net.nodes[4].side = 0;
-    net.until(secs(120), |net| net.agrees() && agree(net));
+    until(&mut net, secs(120), |net| net.agrees() && agree(net));
     assert_eq!(sees(&net, 4, 2), 0);
 }
 
@@ -172,13 +172,13 @@ fn an_owner_that_has_lost_its_memory_is_heard_again() {
         offer(&mut net, 4, "web", Status::Passing, load);
         offer(&mut net, 4, "gone", Status::Passing, load);
     }
-    net.until(secs(5), |net| (0..8).all(|node| sees(net, node, 4) == 2));
+    until(&mut net, secs(5), |net| (0..8).all(|node| sees(net, node, 4) == 2));
     // So soon that nobody notices; its versions begin anew, below those that are known.
     net.restart(4);
     offer(&mut net, 4, "web", Status::Warning, 0);
     offer(&mut net, 4, "new", Status::Passing, 0);
     net.input(4, Input::Join(address(0)));
-    net.until(secs(5), |net| {
+    until(&mut net, secs(5), |net| {
         let wanted = [("new", Status::Passing), ("web", Status::Warning)]
             .map(|(service, status)| (id(4), service.to_owned(), status, 0));
         (0..8).all(|node| offers(&net.nodes[node].swim) == wanted)
@@ -192,11 +192,11 @@ fn one_version_that_was_given_twice_means_the_same_to_all() {
     let mut net = Net::new(6, 36);
     net.introduce();
     offer(&mut net, 3, "web", Status::Passing, 1);
-    net.until(secs(5), |net| (0..6).all(|node| sees(net, node, 3) == 1));
+    until(&mut net, secs(5), |net| (0..6).all(|node| sees(net, node, 3) == 1));
     net.restart(3);
     offer(&mut net, 3, "web", Status::Passing, 2);
     net.input(3, Input::Join(address(0)));
-    net.until(secs(10), |net| (0..6).all(|node| offers(&net.nodes[node].swim)[0].3 == 2));
+    until(&mut net, secs(10), |net| (0..6).all(|node| offers(&net.nodes[node].swim)[0].3 == 2));
     // Its owner is away, and two nodes have heard different things.
     net.nodes[3].side = 1;
     let said = |load| {
@@ -215,7 +215,7 @@ fn one_version_that_was_given_twice_means_the_same_to_all() {
     net.run(secs(1));
     assert!(others.iter().all(|node| offers(&net.nodes[*node].swim)[0].3 == offers(&net.nodes[0].swim)[0].3));
     net.nodes[3].side = 0;
-    net.until(secs(120), |net| others.iter().all(|node| offers(&net.nodes[*node].swim)[0].3 == 2));
+    until(&mut net, secs(120), |net| others.iter().all(|node| offers(&net.nodes[*node].swim)[0].3 == 2));
 }
 
 #[test]
@@ -223,15 +223,15 @@ fn services_of_a_dead_node_are_gone_until_it_returns() {
     let mut net = Net::new(6, 37);
     net.introduce();
     offer(&mut net, 1, "web", Status::Passing, 0);
-    net.until(secs(5), |net| (0..6).all(|node| sees(net, node, 1) == 1));
+    until(&mut net, secs(5), |net| (0..6).all(|node| sees(net, node, 1) == 1));
     net.nodes[1].side = 1;
-    net.until(secs(60), |net| net.sees(5, 1) == Some(State::Dead));
+    until(&mut net, secs(60), |net| net.sees(5, 1) == Some(State::Dead));
     assert_eq!(sees(&net, 5, 1), 0);
     assert_eq!(sees(&net, 1, 1), 1, "it knows its own");
     net.nodes[1].side = 0;
-    net.until(secs(120), |net| net.agrees() && (0..6).all(|node| sees(net, node, 1) == 1));
+    until(&mut net, secs(120), |net| net.agrees() && (0..6).all(|node| sees(net, node, 1) == 1));
     net.input(1, Input::Leave);
-    net.until(secs(5), |net| (0..6).all(|node| sees(net, node, 1) == 0));
+    until(&mut net, secs(5), |net| (0..6).all(|node| sees(net, node, 1) == 0));
     assert_eq!(net.nodes[1].swim.check_offer(&service("web"), ""), Err(ServiceError::Leaving));
 }
 
@@ -292,17 +292,19 @@ fn a_dead_node_can_be_said_to_have_left_and_a_live_one_refutes() {
     assert_eq!(net.sees(0, 7), Some(State::Alive), "it lives");
     net.kill(7);
     net.nodes[8].side = 1;
-    let is_dead =
-        |net: &Net| (0..7).all(|node| [7, 8].map(|of| net.sees(node, of)) == [Some(State::Dead); 2]);
-    net.until(secs(60), is_dead);
+    let is_dead = |net: &Net| {
+        (0..7).chain([9]).all(|node| [7, 8].map(|of| net.sees(node, of)) == [Some(State::Dead); 2])
+    };
+    until(&mut net, secs(60), is_dead);
     net.input(0, Input::ForceLeave(&id(7)));
     net.input(1, Input::ForceLeave(&id(8)));
-    let has_left =
-        |net: &Net| (0..7).all(|node| [7, 8].map(|of| net.sees(node, of)) == [Some(State::Left); 2]);
-    net.until(secs(5), has_left);
+    let has_left = |net: &Net| {
+        (0..7).chain([9]).all(|node| [7, 8].map(|of| net.sees(node, of)) == [Some(State::Left); 2])
+    };
+    until(&mut net, secs(5), has_left);
     assert_eq!(net.told.iter().filter(|(_, _, event)| matches!(event, Event::Left(_))).count(), 2 * 8);
     net.nodes[8].side = 0;
-    net.until(secs(120), |net| (0..7).chain([9]).all(|node| net.sees(node, 8) == Some(State::Alive)));
+    until(&mut net, secs(120), |net| (0..7).chain([9]).all(|node| net.sees(node, 8) == Some(State::Alive)));
     assert_eq!(net.sees(0, 7), Some(State::Left));
 }
 
@@ -321,10 +323,10 @@ fn a_node_has_so_many_services_and_no_more() {
     let refused = net.nodes[0].swim.check_offer(&service("one-more"), "");
     assert_eq!(refused, Err(ServiceError::TooMany));
     offer(&mut net, 0, "one-more", Status::Passing, 0);
-    net.until(secs(120), |net| (0..3).all(|node| sees(net, node, 0) == SERVICES_MAX));
+    until(&mut net, secs(120), |net| (0..3).all(|node| sees(net, node, 0) == SERVICES_MAX));
     net.input(0, Input::Withdraw("web-0"));
     offer(&mut net, 0, "one-more", Status::Passing, 0);
-    net.until(secs(120), agree);
+    until(&mut net, secs(120), agree);
     assert_eq!(sees(&net, 1, 0), SERVICES_MAX);
 }
 
@@ -339,7 +341,7 @@ fn services_that_are_made_up_have_limits() {
     // Their owner takes all of them back.
     assert_eq!(sees(&net, 0, 1), SERVICES_MAX);
     assert_eq!(sees(&net, 0, 9), 0, "a node that is not known");
-    net.until(secs(120), |net| sees(net, 0, 1) == 0);
+    until(&mut net, secs(120), |net| sees(net, 0, 1) == 0);
     let stranger =
         Update::Alive { id: id(9), incarnation: 0, address: address(9), metadata: Metadata::default() };
     // In one datagram, and in the order in which nobody would wait for it.
@@ -356,7 +358,7 @@ fn what_nobody_can_have_said_is_not_believed() {
     let mut net = Net::new(3, 44);
     net.introduce();
     offer(&mut net, 1, "web", Status::Passing, 0);
-    net.until(secs(5), |net| sees(net, 0, 1) == 1);
+    until(&mut net, secs(5), |net| sees(net, 0, 1) == 1);
     net.forget();
     let with = |change: fn(&mut Service)| {
         let mut service = service("bad");
@@ -391,7 +393,7 @@ fn what_nobody_can_have_said_is_not_believed() {
         &[Update::Service(ServiceRecord::Withdrawn { version: 1 << 61, node: id(1), id: "web".to_owned() })],
     );
     assert_eq!(sees(&net, 0, 1), 0);
-    net.until(secs(5), |net| (0..3).all(|node| sees(net, node, 1) == 1));
+    until(&mut net, secs(5), |net| (0..3).all(|node| sees(net, node, 1) == 1));
 }
 
 #[test]
@@ -463,7 +465,7 @@ fn services_converge(seed: u64, deeds: Vec<(u8, u8)>) -> bool {
             services.iter().map(move |(service, (status, load))| (id(node), service.clone(), *status, *load))
         })
         .collect();
-    net.until(secs(300), |net| (0..COUNT).all(|node| offers(&net.nodes[node].swim) == wanted));
+    until(&mut net, secs(300), |net| (0..COUNT).all(|node| offers(&net.nodes[node].swim) == wanted));
     net.run(secs(60));
     (0..COUNT).all(|node| offers(&net.nodes[node].swim) == wanted)
 }

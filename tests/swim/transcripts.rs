@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::net::{Net, address, id};
-use super::secs;
+use super::{secs, until};
 use badbatch::cluster::swim::{Input, Message, Metadata, State, Update, encode};
 
 /// Nodes that know each other, and are amid their rounds.
@@ -48,7 +48,7 @@ fn joining() {
     net.input(1, Input::Join(address(0)));
     net.run(Duration::from_millis(300));
     net.input(2, Input::Join(address(0)));
-    net.until(secs(2), Net::agrees);
+    until(&mut net, secs(2), Net::agrees);
     compare("join", "Two nodes join by the same one, and hear of each other.", net);
 }
 
@@ -74,7 +74,7 @@ fn probing_by_others() {
 #[test]
 fn probing_by_streams() {
     let mut net = known(2, 4);
-    net.links.loss = 1.0;
+    net.links.only_streams = true;
     begin(&mut net);
     net.run(secs(3));
     assert!(net.told.is_empty());
@@ -90,10 +90,10 @@ fn standing_still() {
     let mut net = known(4, 5);
     begin(&mut net);
     net.pause(3);
-    net.until(secs(5), |net| net.sees(0, 3) == Some(State::Suspect));
+    until(&mut net, secs(5), |net| net.sees(0, 3) == Some(State::Suspect));
     net.run(Duration::from_millis(500));
     net.resume(3);
-    net.until(secs(5), Net::agrees);
+    until(&mut net, secs(5), Net::agrees);
     let about =
         "n3 stands still. Those who are asked to ask it say no; it is suspected, goes on, and refutes.";
     compare("suspicion-and-refutation", about, net);
@@ -105,7 +105,7 @@ fn dying_with_a_machine() {
     begin(&mut net);
     net.unplug(2);
     let is_dead = |net: &Net| (0..2).all(|node| net.sees(node, 2) == Some(State::Dead));
-    net.until(secs(10), is_dead);
+    until(&mut net, secs(10), is_dead);
     compare(
         "silent-death",
         "n2 is gone with its machine, which refuses nothing: it has four seconds to refute.",
@@ -119,7 +119,7 @@ fn dying_alone() {
     begin(&mut net);
     net.kill(3);
     let is_dead = |net: &Net| (0..3).all(|node| net.sees(node, 3) == Some(State::Dead));
-    net.until(secs(10), is_dead);
+    until(&mut net, secs(10), is_dead);
     let about = "The process n3 is killed, and its machine refuses streams. Who hears of that tries it; \
                  once two are refused, n3 has one second.";
     compare("refused-death", about, net);
@@ -131,8 +131,8 @@ fn refuting_what_a_wall_says() {
     net.introduce();
     net.walls = vec![(0, 3), (1, 3)];
     begin(&mut net);
-    net.until(secs(10), |net| net.sees(0, 3) == Some(State::Suspect));
-    net.until(secs(5), Net::agrees);
+    until(&mut net, secs(10), |net| net.sees(0, 3) == Some(State::Suspect));
+    until(&mut net, secs(5), Net::agrees);
     assert!(net.deaths(3).is_empty());
     let about = "A wall refuses n0 and n1 for n3, and who is asked to ask it is refused as well. n2 tries it too: \
                  n3 is told, and refutes.";
@@ -144,7 +144,7 @@ fn leaving() {
     let mut net = known(3, 9);
     begin(&mut net);
     net.input(2, Input::Leave);
-    net.until(secs(5), |net| net.nodes[2].swim.has_left());
+    until(&mut net, secs(5), |net| net.nodes[2].swim.has_left());
     net.kill(2);
     net.run(secs(1));
     compare("leave", "n2 says that it goes, and is not called dead.", net);
@@ -169,12 +169,14 @@ fn coming_back_without_memory() {
     }
     net.run(secs(5));
     net.kill(1);
-    net.until(secs(10), |net| net.sees(0, 1) == Some(State::Dead) && net.sees(2, 1) == Some(State::Dead));
+    until(&mut net, secs(10), |net| {
+        net.sees(0, 1) == Some(State::Dead) && net.sees(2, 1) == Some(State::Dead)
+    });
     net.run(secs(5));
     begin(&mut net);
     net.restart(1);
     net.input(1, Input::Join(address(0)));
-    net.until(secs(5), Net::agrees);
+    until(&mut net, secs(5), Net::agrees);
     let about =
         "n1 had incarnation 3 when it died. It begins at 0, learns that from n0's state, and goes above it.";
     compare("lost-memory", about, net);
@@ -205,7 +207,7 @@ fn coming_together_again() {
     assert_eq!((net.sees(0, 2), net.sees(2, 0)), (Some(State::Dead), Some(State::Dead)));
     begin(&mut net);
     net.nodes[2].side = 0;
-    net.until(secs(40), Net::agrees);
+    until(&mut net, secs(40), Net::agrees);
     // Until one asks a dead one, as each does now and then, there is nothing but probes.
     let transcript = net.transcript.take().expect("it was begun");
     let (_, from) = transcript.split_at(transcript.find("digest").expect("somebody asked"));
@@ -223,6 +225,10 @@ fn hearing_old_news() {
     }
     net.run(secs(5));
     begin(&mut net);
+    let late = Update::Suspect { id: id(2), incarnation: 1, from: id(1), is_refused: false };
+    let body = [encode(&None::<Message>), encode(&late)].concat();
+    net.input(2, Input::Datagram { from: address(1), body: &body });
+    net.run(Duration::from_millis(200));
     for update in [
         Update::Suspect { id: id(2), incarnation: 1, from: id(1), is_refused: true },
         Update::Dead { id: id(2), incarnation: 1 },
@@ -232,8 +238,8 @@ fn hearing_old_news() {
         net.input(0, Input::Datagram { from: address(1), body: &body });
     }
     net.run(Duration::from_millis(700));
-    let about =
-        "n0 hears that n2 was suspect and dead at 1, which is long over, and dead at 2, which n2 refutes.";
+    let about = "n2 hears that somebody has missed its last refutation, and says it again. Then n0 hears that n2 was suspect \
+                 and dead at 1, which is long over, and dead at 2, which n2 refutes.";
     compare("old-news", about, net);
 }
 

@@ -199,6 +199,8 @@ pub struct Swim {
     /// Every member once, shuffled anew after each round of probes.
     order: Vec<NodeId>,
     next: usize,
+    /// Who was told the last news, by the place in `order`.
+    turn: usize,
     probe: Option<Probe>,
     relays: BTreeMap<u32, Relay>,
     requests: BTreeMap<u64, Purpose>,
@@ -250,6 +252,7 @@ enum Purpose {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     Probe,
+    ProbeAgain(u32),
     ProbeLate(u32),
     ProbeRefused(u32),
     RelayLate(u32),
@@ -275,6 +278,7 @@ impl Swim {
             present: 0,
             order: Vec::new(),
             next: 0,
+            turn: 0,
             probe: None,
             relays: BTreeMap::new(),
             requests: BTreeMap::new(),
@@ -398,6 +402,7 @@ impl Swim {
                 self.begin_probe();
                 self.after(self.awareness.stretched(self.settings.probe_interval), Timer::Probe);
             }
+            Timer::ProbeAgain(number) => self.ask(number),
             Timer::ProbeLate(number) => self.ask_others(number),
             Timer::ProbeRefused(number) => {
                 if let Some(probe) = self.probe.as_mut().filter(|probe| probe.number == number) {
@@ -450,22 +455,7 @@ impl Swim {
         let Some(target) = self.next_target() else { return };
         self.counter += 1;
         let number = self.counter as u32;
-        let (address, incarnation, state) = {
-            let member = &self.members[&target].member;
-            (member.address, member.incarnation, member.state)
-        };
-        let from = self.settings.id.clone();
-        let mut body = encode(&Some(Message::Ping { number, from: from.clone(), to: target.clone() }));
-        if state == State::Suspect {
-            // It is told first, so that it can refute at once.
-            body.extend(encode(&Update::Suspect {
-                id: target.clone(),
-                incarnation,
-                from,
-                is_refused: false,
-            }));
-        }
-        self.send_with_updates(address, body);
+        let incarnation = self.members[&target].member.incarnation;
         self.probe = Some(Probe {
             number,
             target,
@@ -475,7 +465,26 @@ impl Swim {
             nacks: Vec::new(),
             is_refused: false,
         });
+        self.ask(number);
         self.after(self.awareness.stretched(self.settings.probe_timeout), Timer::ProbeLate(number));
+    }
+
+    /// Asks the target until it answers, since a lost datagram need not trouble anybody else.
+    fn ask(&mut self, number: u32) {
+        let Some(probe) = self.probe.as_ref().filter(|probe| probe.number == number && !probe.is_answered)
+        else {
+            return;
+        };
+        let Some(Known { member, .. }) = self.members.get(&probe.target) else { return };
+        let (address, id, incarnation) = (member.address, member.id.clone(), member.incarnation);
+        let from = self.settings.id.clone();
+        let mut body = encode(&Some(Message::Ping { number, from: from.clone(), to: id.clone() }));
+        if member.state == State::Suspect {
+            // It is told first, so that it can refute at once.
+            body.extend(encode(&Update::Suspect { id, incarnation, from, is_refused: false }));
+        }
+        self.send_with_updates(address, body);
+        self.after(self.awareness.stretched(self.settings.probe_timeout) / 4, Timer::ProbeAgain(number));
     }
 
     /// The next member that takes part, in an order in which each comes once before any comes again.
@@ -593,11 +602,28 @@ impl Swim {
         let wants = |member: &Member| {
             member.state.is_present() || member.state == State::Dead && member.since + window > now
         };
-        for to in self.pick(self.settings.fanout, wants) {
+        for to in self.next_in_turn(self.settings.fanout, wants) {
             if !self.broadcasts.is_empty() {
                 self.send(to, None);
             }
         }
+    }
+
+    /// The addresses of up to so many members, in turns: chance alone would leave one out too often. Source: Doerr,
+    /// Friedrich, Sauerwald, "Quasirandom rumor spreading", 2008.
+    fn next_in_turn(&mut self, count: usize, wants: impl Fn(&Member) -> bool) -> Vec<SocketAddr> {
+        let mut addresses = Vec::new();
+        for _ in 0..self.order.len() {
+            if addresses.len() == count {
+                break;
+            }
+            self.turn = (self.turn + 1) % self.order.len();
+            let member = &self.members[&self.order[self.turn]].member;
+            if wants(member) {
+                addresses.push(member.address);
+            }
+        }
+        addresses
     }
 
     /// The addresses of up to so many different members, chosen at random.
@@ -923,7 +949,14 @@ impl Swim {
 
     /// Says that this node lives, above what was said of it.
     fn refute(&mut self, incarnation: u64) {
-        if incarnation < self.incarnation || self.is_leaving {
+        if self.is_leaving {
+            return;
+        }
+        if incarnation < self.incarnation {
+            // Somebody has not heard the answer.
+            if !self.broadcasts.holds(&Subject::Member(self.settings.id.clone())) {
+                self.announce();
+            }
             return;
         }
         self.incarnation = incarnation + 1;
