@@ -10,7 +10,6 @@
 #[path = "swim/measure.rs"]
 mod measure;
 
-use std::fs;
 use std::time::Duration;
 
 use measure::net::Net;
@@ -22,9 +21,9 @@ fn main() {
     let sizes: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     let sizes = if sizes.is_empty() { vec![10, 100, 1000] } else { sizes };
     println!(
-        "| nodes | network | killed: suspected mean | noticed p50 | p99 | everywhere max | unplugged: suspected mean | noticed p50 | p99 | everywhere max | false deaths per node-hour | bytes/s per node | virtual / processor time |"
+        "| nodes | network | killed: suspected mean | noticed p50 | p99 | everywhere max | unplugged: suspected mean | noticed p50 | p99 | everywhere max | false deaths per node-hour | bytes/s per node | datagrams/s per node | virtual / processor time |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
     for count in &sizes {
         for weather in &WEATHERS {
             long_row(*count, weather);
@@ -48,16 +47,16 @@ fn main() {
 }
 
 fn long_row(count: usize, weather: &Weather) {
-    let began = processor_time();
     let long = long(Net::new(count, SEED), weather);
-    let speed = long.virtual_time.as_secs_f64() / (processor_time() - began).as_secs_f64();
     println!(
-        "| {count} | {} | {} | {} | {:.4} | {:.0} | {speed:.0} |",
+        "| {count} | {} | {} | {} | {:.4} | {:.0} | {:.1} | {:.0} |",
         weather.name,
         cells(&long.processes),
         cells(&long.machines),
         long.false_deaths_per_node_hour,
         long.bytes_per_node_second,
+        long.datagrams_per_node_second,
+        long.speed,
     );
 }
 
@@ -74,9 +73,10 @@ fn news_row(count: usize) {
     let epidemic = (count as f64).ln() * (1.0 / 4_f64.ln() + 1.0 / 3.0);
     let told =
         |time: Duration| format!("{:.1} s, {:.1} rounds", time.as_secs_f64(), time.as_secs_f64() / 0.2);
+    let agreed = |time: Option<Duration>| told(time.expect("they agree in the end"));
     let joined = if count <= 1000 {
         let some = join(Net::new(count + 50, SEED), count);
-        format!("{} | {}", told(some), told(join(Net::new(count, SEED), 0)))
+        format!("{} | {}", agreed(some), agreed(join(Net::new(count, SEED), 0)))
     } else {
         "- | -".to_owned()
     };
@@ -85,6 +85,7 @@ fn news_row(count: usize) {
 
 fn trouble_row(count: usize) {
     let secs = Duration::from_secs;
+    let seconds = |time: Option<Duration>| time.expect("they agree in the end").as_secs_f64();
     let once = stand_still(Net::new(count, SEED), 1, secs(3), secs(0));
     let often = stand_still(Net::new(count, SEED), 20, secs(4), secs(1));
     println!(
@@ -92,14 +93,7 @@ fn trouble_row(count: usize) {
         once.0 + once.1,
         often.0,
         often.1,
-        heal(Net::new(count, SEED)).as_secs_f64(),
-        restart(Net::new(count, SEED)).as_secs_f64()
+        seconds(heal(Net::new(count, SEED))),
+        seconds(restart(Net::new(count, SEED)))
     );
-}
-
-/// What this thread has had of a processor, so that other programs do not count.
-fn processor_time() -> Duration {
-    let stat = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux tells");
-    let nanos = stat.split(' ').next().and_then(|nanos| nanos.parse().ok()).expect("it is the first number");
-    Duration::from_nanos(nanos)
 }

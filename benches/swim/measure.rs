@@ -4,6 +4,7 @@
 pub mod net;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::time::Duration;
 
 use badbatch::cluster::swim::{Event, Input};
@@ -42,10 +43,12 @@ pub struct Detection {
 pub struct Long {
     pub false_deaths_per_node_hour: f64,
     pub bytes_per_node_second: f64,
+    pub datagrams_per_node_second: f64,
     /// Processes that end on machines that go on.
     pub processes: Detection,
     pub machines: Detection,
-    pub virtual_time: Duration,
+    /// Virtual seconds for each that a processor has worked.
+    pub speed: f64,
 }
 
 const LONG: Duration = Duration::from_secs(600);
@@ -72,9 +75,9 @@ pub fn long<M: Machine>(mut net: Net<M>, weather: &Weather) -> Long {
     let slow = (count as f64 * weather.slow) as usize;
     net.nodes[count - slow..].iter_mut().for_each(|node| node.lag = Duration::from_millis(300));
     let (quiet, deaths) = extent(count);
-    let from = net.now;
+    let (from, began) = (net.now, processor_time());
     net.run(quiet);
-    let (false_deaths, bytes) = (net.false_deaths(), net.bytes);
+    let (false_deaths, bytes, datagrams) = (net.false_deaths(), net.bytes, net.datagrams);
     let node_seconds = count as f64 * quiet.as_secs_f64();
     let [mut processes, mut machines] = [Detection::default(), Detection::default()];
     for death in 0..2 * deaths {
@@ -93,9 +96,10 @@ pub fn long<M: Machine>(mut net: Net<M>, weather: &Weather) -> Long {
     Long {
         false_deaths_per_node_hour: false_deaths as f64 / (node_seconds / 3600.0),
         bytes_per_node_second: bytes as f64 / node_seconds,
+        datagrams_per_node_second: datagrams as f64 / node_seconds,
         processes,
         machines,
-        virtual_time: net.now - from,
+        speed: (net.now - from).as_secs_f64() / (processor_time() - began).as_secs_f64(),
     }
 }
 
@@ -118,6 +122,13 @@ fn detect<M: Machine>(net: &mut Net<M>, victim: usize, end: fn(&mut Net<M>, usiz
     net.run(secs(30));
 }
 
+/// What this thread has had of a processor, so that other programs do not count.
+fn processor_time() -> Duration {
+    let stat = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux tells");
+    let nanos = stat.split(' ').next().and_then(|nanos| nanos.parse().ok()).expect("it is the first number");
+    Duration::from_nanos(nanos)
+}
+
 /// The time that a share of all has not exceeded.
 pub fn quantile(times: &[Duration], share: f64) -> f64 {
     let place = ((times.len() as f64 * share).ceil() as usize).clamp(1, times.len()) - 1;
@@ -125,11 +136,11 @@ pub fn quantile(times: &[Duration], share: f64) -> f64 {
 }
 
 /// How long until all know all, if all but `known` nodes join by the first one at once.
-pub fn join<M: Machine>(mut net: Net<M>, known: usize) -> Duration {
+pub fn join<M: Machine>(mut net: Net<M>, known: usize) -> Option<Duration> {
     let count = net.nodes.len();
     net.introduce_first(known);
     (known.max(1)..count).for_each(|node| net.input(node, Input::Join(net::address(0))));
-    net.until(LONG, Net::agrees)
+    net.within(LONG, Net::agrees)
 }
 
 /// How long until all have heard that one has left, from when the first one has.
@@ -171,22 +182,22 @@ pub fn stand_still<M: Machine>(
 }
 
 /// How long until two halves that were apart for a minute know each other again.
-pub fn heal<M: Machine>(mut net: Net<M>) -> Duration {
+pub fn heal<M: Machine>(mut net: Net<M>) -> Option<Duration> {
     let count = net.nodes.len();
     net.introduce();
     net.nodes[count / 2..].iter_mut().for_each(|node| node.side = 1);
     net.run(secs(60));
     net.nodes.iter_mut().for_each(|node| node.side = 0);
-    net.until(LONG, Net::agrees)
+    net.within(LONG, Net::agrees)
 }
 
 /// How long until all know all, after all but one have forgotten everything.
-pub fn restart<M: Machine>(mut net: Net<M>) -> Duration {
+pub fn restart<M: Machine>(mut net: Net<M>) -> Option<Duration> {
     let count = net.nodes.len();
     net.introduce();
     (1..count).for_each(|node| net.kill(node));
     net.run(secs(1));
     (1..count).for_each(|node| net.restart(node));
     (1..count).for_each(|node| net.input(node, Input::Join(net::address(0))));
-    net.until(LONG, Net::agrees)
+    net.within(LONG, Net::agrees)
 }
