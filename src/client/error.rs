@@ -41,7 +41,7 @@ pub enum ClientError {
     },
     /// The server says what is wrong. It has changed nothing, unless the problem says otherwise.
     #[error("{}", .0.detail)]
-    Problem(Problem),
+    Problem(Box<Problem>),
     /// What was to be sent could not be read. What came before it has been published.
     #[error("the input cannot be read: {cause}")]
     Input {

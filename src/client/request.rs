@@ -395,7 +395,7 @@ impl Client {
                 let retry_after = body["retry_after_ms"].as_u64().map(Duration::from_millis);
                 // Nobody else is followed anywhere.
                 let location = location.filter(|_| code == "not_home");
-                ClientError::Problem(Problem { status, code, detail, body, retry_after, location })
+                ClientError::Problem(Box::new(Problem { status, code, detail, body, retry_after, location }))
             }
             _ => self.garbage(format!("status {status} without a problem")),
         }

@@ -23,7 +23,7 @@ pub struct Problem {
     more: Map<String, Value>,
     headers: Vec<(&'static str, String)>,
     /// The server that does what was asked, and what the disruptor is called there.
-    elsewhere: Option<(String, String)>,
+    elsewhere: Option<Box<(String, String)>>,
 }
 
 impl Problem {
@@ -95,7 +95,7 @@ impl Problem {
 
     /// The answer to a request that came this far.
     pub fn answer(self, head: &Head, request_id: &str) -> Response {
-        let location = self.elsewhere.as_ref().map(|(server, name)| {
+        let location = self.elsewhere.as_deref().map(|(server, name)| {
             // Its identifier is another one there.
             let path = match head.path.strip_prefix(DISRUPTORS) {
                 Some(path) => format!("{DISRUPTORS}{name}{}", path.find('/').map_or("", |end| &path[end..])),
@@ -163,7 +163,8 @@ impl From<EngineError> for Problem {
                     .retry_after(Duration::from_secs(1))
             }
             EngineError::NotHome { name, home, http: Some(http) } => {
-                Self { elsewhere: Some((http, name)), ..Self::new("not_home", detail) }.with("home", home)
+                Self { elsewhere: Some(Box::new((http, name))), ..Self::new("not_home", detail) }
+                    .with("home", home)
             }
             EngineError::NotHome { home, http: None, .. } => {
                 let detail = format!("{detail}, which does not say where its REST interface is");

@@ -80,6 +80,9 @@ pub(super) struct Shared {
     on_change: Box<dyn Fn() + Send + Sync>,
 }
 
+/// What a thread does until all is over.
+type Work = fn(&Arc<Shared>);
+
 impl Replication {
     /// Replicates the disruptors of an engine among the members of a cluster. `on_change` is called, on any thread, when
     /// it may be [defined here](Self::is_defined) what was not, or the other way round.
@@ -111,7 +114,7 @@ impl Replication {
             }
         });
         let replication = Self { shared, threads: Mutex::default() };
-        let works: [(&str, fn(&Arc<Shared>)); 2] =
+        let works: [(&str, Work); 2] =
             [("replication-members", Shared::watch), ("replication-claims", Shared::recover)];
         for (name, work) in works {
             let shared = Arc::clone(&replication.shared);
