@@ -15,6 +15,7 @@ mod front;
 mod openapi;
 mod program;
 mod pty;
+mod replication;
 mod rows;
 mod settings;
 mod shell;
