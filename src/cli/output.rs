@@ -166,26 +166,34 @@ fn cell(value: Option<&Value>) -> String {
 fn legible(value: Option<&Value>) -> String {
     match value {
         Some(Value::Array(items)) if items.is_empty() => "-".to_owned(),
-        Some(Value::Array(items))
-            if items.iter().all(|item| item.is_string() || item["name"].is_string()) =>
-        {
+        Some(Value::Array(items)) if items.iter().all(|item| item.is_string() || named(item).is_some()) => {
             items.iter().map(|item| legible(Some(item))).collect::<Vec<_>>().join(", ")
         }
-        Some(Value::Object(members)) if members.get("name").is_some_and(Value::is_string) => {
+        Some(Value::Object(members)) if value.and_then(named).is_some() => {
+            let (key, of) = value.and_then(named).expect("it was just seen");
             let is_told = |name: &str, value: &Value| {
-                name != "name"
+                name != key
                     && !matches!(value, Value::Null | Value::Bool(false))
                     && *value != 0
                     && *value != json!([])
             };
             let told = members.iter().filter(|(name, value)| is_told(name, value));
-            let told: Vec<_> = told.map(|(name, value)| format!("{name} {}", legible(Some(value)))).collect();
-            let name = legible(members.get("name"));
-            if told.is_empty() { name } else { format!("{name} ({})", told.join(", ")) }
+            let told = told.map(|(name, value)| match value {
+                Value::Bool(_) => name.clone(),
+                value => format!("{name} {}", legible(Some(value))),
+            });
+            let told: Vec<_> = told.collect();
+            let of = plain(of);
+            if told.is_empty() { of } else { format!("{of} ({})", told.join(", ")) }
         }
         Some(Value::Number(number)) if number.is_f64() => short(number.as_f64().unwrap_or_default()),
         other => plain(&cell(other)),
     }
+}
+
+/// The member by which a thing is named, and its name.
+fn named(thing: &Value) -> Option<(&'static str, &str)> {
+    ["name", "node"].into_iter().find_map(|key| Some((key, thing[key].as_str()?)))
 }
 
 /// Three digits that count, or all of those before the point.
@@ -244,6 +252,9 @@ mod tests {
             json!({"s": [{"name": "a", "lag": 3, "trouble": null}, {"name": "b", "lag": 0}], "e": []});
         let lists = View { rows: None, columns: &[("S", "/s"), ("E", "/e")], wide: &[], name: "/s" };
         assert_eq!(text(Format::Table, &sinks, &lists), "S  a (lag 3), b\nE  -\n");
+        let copies =
+            json!({"s": [{"node": "b", "lag": 3, "connected": true}, {"node": "c", "connected": false}]});
+        assert_eq!(text(Format::Table, &copies, &lists), "S  b (connected, lag 3), c\nE  -\n");
         let check = |number, shown: &str| assert_eq!(super::short(number), shown);
         check(0.0, "0");
         check(0.008341404, "0.00834");
