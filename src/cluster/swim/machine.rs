@@ -4,6 +4,7 @@
 //! dead over suspect, and suspect over alive; only the node itself counts its incarnation up, to refute. So old news
 //! changes nothing, whenever and however often it comes.
 
+mod probing;
 mod telling;
 
 use std::cmp::Reverse;
@@ -11,6 +12,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use self::probing::{Probe, Relay};
 use super::awareness::Awareness;
 use super::broadcast::Broadcasts;
 use super::member::{Event, Member, Metadata, NodeId, State};
@@ -220,27 +222,6 @@ struct Known {
     suspicion: Option<Box<Suspicion>>,
 }
 
-/// A question of this node's.
-#[derive(Debug)]
-struct Probe {
-    number: u32,
-    target: NodeId,
-    incarnation: u64,
-    is_answered: bool,
-    asked: usize,
-    /// Who was asked to ask, and has had no answer either.
-    nacks: Vec<NodeId>,
-    /// Whether the other machine has said that nobody listens there.
-    is_refused: bool,
-}
-
-/// A question for somebody else.
-#[derive(Debug)]
-struct Relay {
-    to: SocketAddr,
-    number: u32,
-}
-
 #[derive(Debug)]
 enum Purpose {
     State,
@@ -404,18 +385,8 @@ impl Swim {
             }
             Timer::ProbeAgain(number) => self.ask(number),
             Timer::ProbeLate(number) => self.ask_others(number),
-            Timer::ProbeRefused(number) => {
-                if let Some(probe) = self.probe.as_mut().filter(|probe| probe.number == number) {
-                    probe.is_refused = true;
-                    self.end_probe();
-                }
-            }
-            Timer::RelayLate(number) => {
-                if let Some(relay) = self.relays.remove(&number) {
-                    let (number, from) = (relay.number, self.settings.id.clone());
-                    self.send(relay.to, Some(&Message::Nack { number, from }));
-                }
-            }
+            Timer::ProbeRefused(number) => self.refused(number),
+            Timer::RelayLate(number) => self.deny(number),
             Timer::Gossip => {
                 self.gossip();
                 self.after(self.settings.gossip_interval, Timer::Gossip);
@@ -449,108 +420,6 @@ impl Swim {
         }
     }
 
-    // Probing.
-
-    fn begin_probe(&mut self) {
-        let Some(target) = self.next_target() else { return };
-        self.counter += 1;
-        let number = self.counter as u32;
-        let incarnation = self.members[&target].member.incarnation;
-        self.probe = Some(Probe {
-            number,
-            target,
-            incarnation,
-            is_answered: false,
-            asked: 0,
-            nacks: Vec::new(),
-            is_refused: false,
-        });
-        self.ask(number);
-        self.after(self.awareness.stretched(self.settings.probe_timeout), Timer::ProbeLate(number));
-    }
-
-    /// Asks the target until it answers, since a lost datagram need not trouble anybody else.
-    fn ask(&mut self, number: u32) {
-        let Some(probe) = self.probe.as_ref().filter(|probe| probe.number == number && !probe.is_answered)
-        else {
-            return;
-        };
-        let Some(Known { member, .. }) = self.members.get(&probe.target) else { return };
-        let (address, id, incarnation) = (member.address, member.id.clone(), member.incarnation);
-        let from = self.settings.id.clone();
-        let mut body = encode(&Some(Message::Ping { number, from: from.clone(), to: id.clone() }));
-        if member.state == State::Suspect {
-            // It is told first, so that it can refute at once.
-            body.extend(encode(&Update::Suspect { id, incarnation, from, is_refused: false }));
-        }
-        self.send_with_updates(address, body);
-        self.after(self.awareness.stretched(self.settings.probe_timeout) / 4, Timer::ProbeAgain(number));
-    }
-
-    /// The next member that takes part, in an order in which each comes once before any comes again.
-    fn next_target(&mut self) -> Option<NodeId> {
-        for _ in 0..self.order.len() {
-            if self.next >= self.order.len() {
-                self.next = 0;
-                for place in (1..self.order.len()).rev() {
-                    let other = self.rng.below(place as u64 + 1) as usize;
-                    self.order.swap(place, other);
-                }
-            }
-            let id = self.order[self.next].clone();
-            self.next += 1;
-            if self.members[&id].member.state.is_present() {
-                return Some(id);
-            }
-        }
-        None
-    }
-
-    fn ask_others(&mut self, number: u32) {
-        let Some(probe) = self.probe.as_ref().filter(|probe| probe.number == number && !probe.is_answered)
-        else {
-            return;
-        };
-        let target = probe.target.clone();
-        let Some(address) = self.members.get(&target).map(|known| known.member.address) else { return };
-        let others = self.pick(self.settings.indirect_probes, |member| {
-            member.state == State::Alive && member.id != target
-        });
-        let from = self.settings.id.clone();
-        let message = Message::PingRequest { number, from, to: target.clone(), address };
-        for other in &others {
-            self.send(*other, Some(&message));
-        }
-        if let Some(probe) = &mut self.probe {
-            probe.asked = others.len();
-        }
-        self.request(address, &Exchange::Ping { number, to: target }, Purpose::Ping(number));
-    }
-
-    fn end_probe(&mut self) {
-        let Some(probe) = self.probe.take().filter(|probe| !probe.is_answered) else { return };
-        if probe.is_refused {
-            return self.suspect(probe.target, probe.incarnation, self.settings.id.clone(), true);
-        }
-        // Who was asked and does not even say no may not have got the question: then this node is the slow one.
-        let delta = if probe.asked > 0 { probe.asked.saturating_sub(probe.nacks.len()) } else { 1 };
-        self.awareness.add(delta as i32);
-        // Each of them has found the same by itself.
-        for from in std::iter::once(self.settings.id.clone()).chain(probe.nacks) {
-            self.suspect(probe.target.clone(), probe.incarnation, from, false);
-        }
-    }
-
-    fn answered(&mut self, number: u32) {
-        if let Some(probe) = self.probe.as_mut().filter(|probe| probe.number == number && !probe.is_answered)
-        {
-            probe.is_answered = true;
-            self.awareness.add(-1);
-        } else if let Some(relay) = self.relays.remove(&number) {
-            self.send(relay.to, Some(&Message::Ack { number: relay.number }));
-        }
-    }
-
     // Datagrams.
 
     fn hear(&mut self, from: SocketAddr, body: &[u8]) {
@@ -565,22 +434,10 @@ impl Swim {
             Some(Message::Ping { to, .. }) if to != self.settings.id => {}
             Some(Message::Ping { number, .. }) => self.send(from, Some(&Message::Ack { number })),
             Some(Message::PingRequest { number, to, address, .. }) => {
-                self.counter += 1;
-                let own = self.counter as u32;
-                self.relays.insert(own, Relay { to: from, number });
-                let message = Message::Ping { number: own, from: self.settings.id.clone(), to };
-                self.send(address, Some(&message));
-                self.after(self.settings.probe_timeout * 4 / 5, Timer::RelayLate(own));
+                self.ask_for(Relay { to: from, number }, to, address);
             }
             Some(Message::Ack { number }) => self.answered(number),
-            Some(Message::Nack { number, from }) => {
-                if let Some(probe) = self.probe.as_mut().filter(|probe| probe.number == number)
-                    && probe.nacks.len() < probe.asked
-                    && !probe.nacks.contains(&from)
-                {
-                    probe.nacks.push(from);
-                }
-            }
+            Some(Message::Nack { number, from }) => self.denied(number, from),
         }
     }
 

@@ -1,0 +1,166 @@
+//! Asking others whether they are there, by way of others as well, and asking for others.
+
+use std::net::SocketAddr;
+
+use super::{Known, Purpose, Swim, Timer};
+use crate::cluster::swim::member::{NodeId, State};
+use crate::cluster::swim::message::{Exchange, Message, Update, encode};
+
+/// A question of this node's.
+#[derive(Debug)]
+pub struct Probe {
+    number: u32,
+    target: NodeId,
+    incarnation: u64,
+    is_answered: bool,
+    asked: usize,
+    /// Who was asked to ask, and has had no answer either.
+    nacks: Vec<NodeId>,
+    /// Whether the other machine has said that nobody listens there.
+    is_refused: bool,
+}
+
+/// A question for somebody else.
+#[derive(Debug)]
+pub struct Relay {
+    pub to: SocketAddr,
+    pub number: u32,
+}
+
+impl Swim {
+    pub(super) fn begin_probe(&mut self) {
+        let Some(target) = self.next_target() else { return };
+        self.counter += 1;
+        let number = self.counter as u32;
+        let incarnation = self.members[&target].member.incarnation;
+        self.probe = Some(Probe {
+            number,
+            target,
+            incarnation,
+            is_answered: false,
+            asked: 0,
+            nacks: Vec::new(),
+            is_refused: false,
+        });
+        self.ask(number);
+        self.after(self.awareness.stretched(self.settings.probe_timeout), Timer::ProbeLate(number));
+    }
+
+    /// Asks the target until it answers, since a lost datagram need not trouble anybody else.
+    pub(super) fn ask(&mut self, number: u32) {
+        let Some(probe) = self.probe.as_ref().filter(|probe| probe.number == number && !probe.is_answered)
+        else {
+            return;
+        };
+        let Some(Known { member, .. }) = self.members.get(&probe.target) else { return };
+        let (address, id, incarnation) = (member.address, member.id.clone(), member.incarnation);
+        let from = self.settings.id.clone();
+        let mut body = encode(&Some(Message::Ping { number, from: from.clone(), to: id.clone() }));
+        if member.state == State::Suspect {
+            // It is told first, so that it can refute at once.
+            body.extend(encode(&Update::Suspect { id, incarnation, from, is_refused: false }));
+        }
+        self.send_with_updates(address, body);
+        self.after(self.awareness.stretched(self.settings.probe_timeout) / 4, Timer::ProbeAgain(number));
+    }
+
+    /// The next member that takes part, in an order in which each comes once before any comes again.
+    fn next_target(&mut self) -> Option<NodeId> {
+        for _ in 0..self.order.len() {
+            if self.next >= self.order.len() {
+                self.next = 0;
+                for place in (1..self.order.len()).rev() {
+                    let other = self.rng.below(place as u64 + 1) as usize;
+                    self.order.swap(place, other);
+                }
+            }
+            let id = self.order[self.next].clone();
+            self.next += 1;
+            if self.members[&id].member.state.is_present() {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    pub(super) fn ask_others(&mut self, number: u32) {
+        let Some(probe) = self.probe.as_ref().filter(|probe| probe.number == number && !probe.is_answered)
+        else {
+            return;
+        };
+        let target = probe.target.clone();
+        let Some(address) = self.members.get(&target).map(|known| known.member.address) else { return };
+        let others = self.pick(self.settings.indirect_probes, |member| {
+            member.state == State::Alive && member.id != target
+        });
+        let from = self.settings.id.clone();
+        let message = Message::PingRequest { number, from, to: target.clone(), address };
+        for other in &others {
+            self.send(*other, Some(&message));
+        }
+        if let Some(probe) = &mut self.probe {
+            probe.asked = others.len();
+        }
+        self.request(address, &Exchange::Ping { number, to: target }, Purpose::Ping(number));
+    }
+
+    pub(super) fn end_probe(&mut self) {
+        let Some(probe) = self.probe.take().filter(|probe| !probe.is_answered) else { return };
+        if probe.is_refused {
+            return self.suspect(probe.target, probe.incarnation, self.settings.id.clone(), true);
+        }
+        // Who was asked and does not even say no may not have got the question: then this node is the slow one.
+        let delta = if probe.asked > 0 { probe.asked.saturating_sub(probe.nacks.len()) } else { 1 };
+        self.awareness.add(delta as i32);
+        // Each of them has found the same by itself.
+        for from in std::iter::once(self.settings.id.clone()).chain(probe.nacks) {
+            self.suspect(probe.target.clone(), probe.incarnation, from, false);
+        }
+    }
+
+    pub(super) fn answered(&mut self, number: u32) {
+        if let Some(probe) = self.probe.as_mut().filter(|probe| probe.number == number && !probe.is_answered)
+        {
+            probe.is_answered = true;
+            self.awareness.add(-1);
+        } else if let Some(relay) = self.relays.remove(&number) {
+            self.send(relay.to, Some(&Message::Ack { number: relay.number }));
+        }
+    }
+
+    /// The machine of the one who is asked says that nobody listens there.
+    pub(super) fn refused(&mut self, number: u32) {
+        if let Some(probe) = self.probe.as_mut().filter(|probe| probe.number == number) {
+            probe.is_refused = true;
+            self.end_probe();
+        }
+    }
+
+    /// Somebody has asked in vain.
+    pub(super) fn denied(&mut self, number: u32, by: NodeId) {
+        if let Some(probe) = self.probe.as_mut().filter(|probe| probe.number == number)
+            && probe.nacks.len() < probe.asked
+            && !probe.nacks.contains(&by)
+        {
+            probe.nacks.push(by);
+        }
+    }
+
+    /// Asks for somebody else.
+    pub(super) fn ask_for(&mut self, relay: Relay, target: NodeId, address: SocketAddr) {
+        self.counter += 1;
+        let number = self.counter as u32;
+        self.relays.insert(number, relay);
+        let message = Message::Ping { number, from: self.settings.id.clone(), to: target };
+        self.send(address, Some(&message));
+        self.after(self.settings.probe_timeout * 4 / 5, Timer::RelayLate(number));
+    }
+
+    /// Tells the one who wanted that asked that there is no answer.
+    pub(super) fn deny(&mut self, number: u32) {
+        if let Some(relay) = self.relays.remove(&number) {
+            let (number, from) = (relay.number, self.settings.id.clone());
+            self.send(relay.to, Some(&Message::Nack { number, from }));
+        }
+    }
+}
