@@ -39,6 +39,19 @@ pub struct Detection {
     pub missed: usize,
 }
 
+impl Detection {
+    /// As cells of a table: the middle and the slowest hundredth of all that have noticed, and the very last one.
+    pub fn cells(&self) -> String {
+        let [p50, p99, last] =
+            [quantile(&self.noticed, 0.5), quantile(&self.noticed, 0.99), quantile(&self.everywhere, 1.0)];
+        let last = match self.missed {
+            0 => format!("{last:.1} s"),
+            missed => format!("{missed} of {} not in 60 s", missed + self.noticed.len()),
+        };
+        format!("{p50:.1} s | {p99:.1} s | {last}")
+    }
+}
+
 /// What a network costs while nothing happens, and how nodes find that one has died.
 pub struct Long {
     pub false_deaths_per_node_hour: f64,
@@ -130,7 +143,7 @@ fn processor_time() -> Duration {
 }
 
 /// The time that a share of all has not exceeded.
-pub fn quantile(times: &[Duration], share: f64) -> f64 {
+fn quantile(times: &[Duration], share: f64) -> f64 {
     let place = ((times.len() as f64 * share).ceil() as usize).clamp(1, times.len()) - 1;
     times[place].as_secs_f64()
 }

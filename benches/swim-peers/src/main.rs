@@ -18,7 +18,7 @@ use std::time::Duration;
 use badbatch::cluster::swim::Swim;
 use foca_node::FocaNode;
 use measure::net::{Machine, Net};
-use measure::{Detection, WEATHERS, Weather, heal, hear, join, long, quantile, restart, stand_still};
+use measure::{WEATHERS, Weather, heal, hear, join, long, restart, stand_still};
 
 const SEED: u64 = 42;
 
@@ -39,9 +39,9 @@ fn main() {
     let sizes: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     let sizes = if sizes.is_empty() { vec![10, 100, 1000] } else { sizes };
     println!(
-        "| nodes | network | | killed: noticed p50 | p99 | everywhere max | not noticed | unplugged: noticed p50 | p99 | everywhere max | not noticed | false deaths per node-hour | bytes/s per node | datagrams/s per node | virtual / processor time |"
+        "| nodes | network | | killed: noticed p50 | p99 | everywhere max | unplugged: noticed p50 | p99 | everywhere max | false deaths per node-hour | bytes/s per node | datagrams/s per node | virtual / processor time |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|");
     for count in &sizes {
         for weather in &WEATHERS {
             long_row(*count, weather, &BADBATCH);
@@ -65,20 +65,13 @@ fn long_row<M: Machine>(count: usize, weather: &Weather, peer: &Peer<M>) {
         "| {count} | {} | {} | {} | {} | {:.4} | {:.0} | {:.1} | {:.0} |",
         weather.name,
         peer.name,
-        cells(&long.processes),
-        cells(&long.machines),
+        long.processes.cells(),
+        long.machines.cells(),
         long.false_deaths_per_node_hour,
         long.bytes_per_node_second,
         long.datagrams_per_node_second,
         long.speed,
     );
-}
-
-fn cells(detection: &Detection) -> String {
-    let Detection { noticed, everywhere, missed, .. } = detection;
-    let share = 100.0 * *missed as f64 / (missed + noticed.len()) as f64;
-    let [p50, p99, max] = [quantile(noticed, 0.5), quantile(noticed, 0.99), quantile(everywhere, 1.0)];
-    format!("{p50:.1} s | {p99:.1} s | {max:.1} s | {share:.1} %")
 }
 
 fn short_row<M: Machine>(count: usize, peer: &Peer<M>) {
