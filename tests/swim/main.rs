@@ -2,6 +2,7 @@
 
 mod net;
 mod offers;
+mod processes;
 mod real;
 mod services;
 mod transcripts;
