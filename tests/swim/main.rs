@@ -352,6 +352,45 @@ fn the_dead_are_forgotten_in_the_end() {
     assert_eq!(net.told.iter().filter(|told| forgotten(told)).count(), 2);
 }
 
+#[test]
+fn the_dead_come_back_though_their_end_is_told_no_more() {
+    // In the second half of its time, and to those who have heard of it only.
+    for wait in [20, 150] {
+        let mut net = Net::with(6, 25, |settings| settings.reclaim = secs(200));
+        net.introduce();
+        net.input(5, Input::Metadata(&Metadata::new(BTreeMap::from([("zone".to_owned(), "a".to_owned())]))));
+        net.run(secs(5));
+        net.kill(5);
+        net.run(secs(20));
+        net.restart(1);
+        net.input(1, Input::Join(address(0)));
+        net.run(secs(wait));
+        assert_eq!(net.sees(1, 5), Some(State::Dead));
+        net.restart(5);
+        net.input(5, Input::Join(address(1)));
+        until(&mut net, secs(20), Net::agrees);
+    }
+}
+
+#[test]
+fn the_dead_are_forgotten_though_others_come_later() {
+    let mut net = Net::with(8, 23, |settings| {
+        (settings.reclaim, settings.push_pull_interval) = (secs(200), secs(5));
+    });
+    net.introduce();
+    net.kill(7);
+    net.run(secs(20));
+    assert_eq!(net.sees(0, 7), Some(State::Dead));
+    for late in [1, 2, 3, 4, 5, 6] {
+        net.restart(late);
+        net.input(late, Input::Join(address(0)));
+        net.run(secs(70));
+    }
+    for node in 0..7 {
+        assert_eq!(net.sees(node, 7), None, "at {node}");
+    }
+}
+
 /// Whatever happens, in whatever order: incarnations only grow, and once all is quiet, all agree.
 fn views_converge(seed: u64, deeds: Vec<(u8, u8)>) -> bool {
     const COUNT: usize = 6;

@@ -220,6 +220,8 @@ pub struct Swim {
 struct Known {
     member: Member,
     suspicion: Option<Box<Suspicion>>,
+    /// Until when full states have it while it is dead or gone.
+    told_until: Duration,
 }
 
 #[derive(Debug)]
@@ -318,6 +320,7 @@ impl Swim {
             },
             Input::Join(address) => self.exchange_with(address),
             Input::Leave => self.leave(),
+
             Input::Metadata(metadata) => {
                 self.settings.metadata = metadata.clone();
                 self.incarnation += 1;
@@ -597,7 +600,8 @@ impl Swim {
     }
 
     fn state(&self) -> Exchange {
-        let others = self.members().map(|member| Record {
+        let is_told = |known: &&Known| known.member.state.is_present() || known.told_until > self.now;
+        let others = self.members.values().filter(is_told).map(|Known { member, .. }| Record {
             id: member.id.clone(),
             address: member.address,
             incarnation: member.incarnation,
@@ -624,7 +628,10 @@ impl Swim {
             return;
         }
         match state {
-            State::Alive => self.alive(id, incarnation, address, metadata),
+            State::Alive => {
+                self.tell_end(&id);
+                self.alive(id, incarnation, address, metadata);
+            }
             // Known only so that old news does not bring it back.
             State::Dead | State::Left if id != self.settings.id && !self.members.contains_key(&id) => {
                 self.insert(id, incarnation, address, metadata, state);
@@ -646,6 +653,7 @@ impl Swim {
         }
         match update {
             Update::Alive { id, incarnation, address, metadata } => {
+                self.tell_end(&id);
                 self.alive(id, incarnation, address, metadata);
             }
             Update::Suspect { id, incarnation, from, is_refused } => {
@@ -670,7 +678,8 @@ impl Swim {
             return;
         }
         let member = Member { id: id.clone(), address, incarnation, state, metadata, since: self.now };
-        self.members.insert(id.clone(), Known { member, suspicion: None });
+        // Who only hears of an end does not tell it again: it would go on from one to the next, and never be forgotten.
+        self.members.insert(id.clone(), Known { member, suspicion: None, told_until: self.now });
         self.present += usize::from(state.is_present());
         if !state.is_present() {
             self.after(self.settings.reclaim, Timer::Reclaim(id.clone()));
@@ -724,6 +733,11 @@ impl Swim {
             self.outputs.push(Output::Event(Event::Updated(member)));
         }
         self.broadcasts.push(&update);
+    }
+
+    /// Who lives has to hear that it is dead or gone here before it can refute that.
+    fn tell_end(&mut self, id: &NodeId) {
+        self.members.get_mut(id).into_iter().for_each(|known| known.told_until = Duration::MAX);
     }
 
     fn suspect(&mut self, id: NodeId, incarnation: u64, from: NodeId, is_refused: bool) {
@@ -792,7 +806,7 @@ impl Swim {
         }
         let member = &mut known.member;
         (member.incarnation, member.state, member.since) = (incarnation, state, self.now);
-        known.suspicion = None;
+        (known.suspicion, known.told_until) = (None, self.now + self.settings.reclaim / 2);
         let member = known.member.clone();
         self.present -= usize::from(before.is_present());
         self.after(self.settings.reclaim, Timer::Reclaim(id.clone()));

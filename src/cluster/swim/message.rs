@@ -233,22 +233,18 @@ pub struct Record {
 }
 
 impl Record {
-    /// What stands for it in a digest. A suspect counts as one that is alive, since that is soon decided.
+    /// What stands for it in a digest.
     pub fn digest(&self) -> u64 {
         digest(&self.id, self.incarnation, self.state)
     }
 }
 
-/// What stands for a record in a digest: sums of them do not depend on their order.
+/// What stands for a record in a digest: sums of them do not depend on their order. A suspect counts as one that is
+/// alive, since that is soon decided; who is dead or gone counts for nothing, since that is told for some time only.
 pub fn digest(id: &NodeId, incarnation: u64, state: State) -> u64 {
     let name = fnv(id.as_str().as_bytes());
-    let state = match state {
-        State::Alive | State::Suspect => 0,
-        State::Dead => 1,
-        State::Left => 2,
-    };
     let mixed = Rng::new(name ^ Rng::new(incarnation).next_u64()).next_u64();
-    Rng::new(mixed ^ state).next_u64()
+    if state.is_present() { Rng::new(mixed).next_u64() } else { 0 }
 }
 
 /// FNV-1a, to be mixed with more.
