@@ -353,6 +353,17 @@ fn the_dead_are_forgotten_in_the_end() {
 }
 
 #[test]
+fn who_has_left_stays_away_whatever_it_says_of_itself() {
+    let mut net = Net::new(3, 24);
+    net.introduce();
+    net.input(2, Input::Leave);
+    net.run(secs(2));
+    net.input(2, Input::Metadata(&Metadata::new(BTreeMap::from([("zone".to_owned(), "a".to_owned())]))));
+    net.run(secs(2));
+    assert!((0..2).all(|node| net.sees(node, 2) == Some(State::Left)));
+}
+
+#[test]
 fn the_dead_come_back_though_their_end_is_told_no_more() {
     // In the second half of its time, and to those who have heard of it only.
     for wait in [20, 150] {

@@ -320,6 +320,8 @@ impl Swim {
             },
             Input::Join(address) => self.exchange_with(address),
             Input::Leave => self.leave(),
+            // Who has left does not come back by what it says of itself.
+            Input::Metadata(_) if self.is_leaving => {}
 
             Input::Metadata(metadata) => {
                 self.settings.metadata = metadata.clone();
