@@ -4,11 +4,11 @@
 //! one request and its answer, each as four bytes of length and an envelope.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::{Builder, JoinHandle};
+use std::thread::{self, Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use super::config::{ClusterConfig, ClusterError, check, check_metadata};
 use super::conversation::{Conversation, Conversations, Hello};
+use super::frame;
 use super::health::Checks;
 use super::services::Picks;
 use super::swim::{
@@ -27,13 +28,16 @@ use super::wire::{ENVELOPE_BYTES, Envelope, KeyError, Keyring, WireError};
 
 /// A full state of several ten thousand members.
 const STREAM_BYTES_MAX: usize = 16 << 20;
-/// For a stream, from the connection to the answer.
+/// For a connection, for a request, and for its answer.
 const STREAM_TIME: Duration = Duration::from_secs(5);
 /// Requests that wait for a thread; more have no answer.
 const REQUESTS_MAX: usize = 64;
 const REQUESTERS: usize = 2;
-/// Streams that are answered at the same time; more wait in the kernel's queue.
-const ANSWERERS: usize = 2;
+/// Streams of others at the same time. Before there are more, that which has been there for longest ends, so that
+/// those who open many and say nothing keep nobody out.
+const STREAMS_MAX: usize = 64;
+/// After the system has had no room for another stream.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Between two requests to seeds that have not answered.
 const SEED_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -123,7 +127,8 @@ type Told = SyncSender<Result<(), JoinError>>;
 impl Cluster {
     /// Starts a node, which joins by itself.
     ///
-    /// Shape: seven threads, which sleep while nothing comes; two sockets at one port.
+    /// Shape: six threads, which sleep while nothing comes, and one for each stream that others open, up to 64; two
+    /// sockets at one port.
     ///
     /// Errors: [`ClusterError`].
     pub fn start(config: ClusterConfig) -> Result<Self, ClusterError> {
@@ -180,9 +185,7 @@ impl Cluster {
         let wanted = Arc::new(Mutex::new(wanted));
         cluster.spawn("swim-time", Shared::keep_time)?;
         cluster.spawn("swim-datagrams", Shared::hear)?;
-        for _ in 0..ANSWERERS {
-            cluster.spawn("swim-answers", Shared::answer)?;
-        }
+        cluster.spawn("swim-streams", Shared::accept)?;
         cluster.spawn("swim-checks", |shared| {
             shared.checks.run(|id, status, note| shared.found(id, status, note));
         })?;
@@ -283,11 +286,11 @@ impl Cluster {
     ///
     /// Errors: it is not known (`NotFound`), cannot be reached, or does not answer.
     pub fn ping(&self, id: &NodeId, timeout: Duration) -> io::Result<Duration> {
-        let mut stream = self.connect(id, timeout)?;
+        let stream = self.connect(id, timeout)?;
         let ping = encode(&Exchange::Ping { number: 0, to: id.clone() });
         let asked = Instant::now();
-        send(&mut stream, &self.shared.envelope.read().close(&ping))?;
-        let answer = self.shared.receive(&mut stream, timeout)?.map_err(io::Error::other)?;
+        self.shared.send(&stream, &ping)?;
+        let answer = self.shared.receive(&stream, timeout)?.map_err(io::Error::other)?;
         match decode_exchange(&answer).map_err(io::Error::other)? {
             Exchange::Ack { .. } => Ok(asked.elapsed()),
             other => Err(io::Error::other(format!("another answer came: {other:?}"))),
@@ -392,9 +395,7 @@ impl Drop for Cluster {
         };
         // Those who wait for the network look up when something comes.
         let _woken = self.shared.socket.send_to(&[], reached);
-        for _ in 0..ANSWERERS {
-            let _woken = TcpStream::connect_timeout(&reached, Duration::from_secs(1));
-        }
+        let _woken = TcpStream::connect_timeout(&reached, Duration::from_secs(1));
         for _ in 0..REQUESTERS {
             let nothing = Request { request: 0, to: reached, body: Vec::new(), told: None };
             let _woken = self.shared.requests.send(nothing);
@@ -432,7 +433,8 @@ impl Shared {
             match output {
                 Output::Datagram { to, body } => {
                     // What the system does not send counts as lost on its way.
-                    let _sent = self.socket.send_to(&self.envelope.read().close(&body), to);
+                    let closed = self.envelope.read().close(&body);
+                    let _sent = self.socket.send_to(&closed, to);
                 }
                 Output::Request { request, to, body } => {
                     let told = told.take_if(|(address, _)| *address == to).map(|(_, told)| told);
@@ -532,36 +534,70 @@ impl Shared {
         }
     }
 
-    /// Answers streams, one after the other.
-    fn answer(&self) {
-        loop {
-            let accepted = self.listener.accept();
-            if self.is_over() {
-                return;
-            }
-            let Ok((mut stream, from)) = accepted else { continue };
-            match self.receive(&mut stream, STREAM_TIME) {
-                Ok(Ok(body)) => {
-                    if let Some(hello) = Hello::decode(&body) {
-                        if let Err(error) = self.conversations.welcome(stream, hello) {
-                            log::debug!(target: "cluster", "a conversation with {from} has not begun: {error}");
-                        }
-                        continue;
-                    }
-                    let answer = {
-                        let mut node = self.node.lock();
-                        node.streams += 1;
-                        let number = node.streams;
-                        self.handle_in(&mut node, Input::Request { stream: number, body: &body });
-                        node.answers.remove(&number)
-                    };
-                    // Who has gone does not want it.
-                    let _sent = answer.map(|answer| send(&mut stream, &self.envelope.read().close(&answer)));
+    /// Answers streams, each in a thread of its own.
+    fn accept(&self) {
+        let (open, closed) = (&Mutex::new(BTreeMap::<u64, TcpStream>::new()), &Condvar::new());
+        thread::scope(|scope| {
+            for number in 0.. {
+                let accepted = self.listener.accept();
+                if self.is_over() {
+                    break;
                 }
-                Ok(Err(error)) => self.refuse(error, from),
-                // It was not finished in time, or somebody only looked whether there is a port.
-                Err(_) => {}
+                let mut held = open.lock();
+                while let Some((_, oldest)) = held.first_key_value().filter(|_| held.len() >= STREAMS_MAX) {
+                    // It may have ended by itself.
+                    let _ended = oldest.shutdown(Shutdown::Both);
+                    closed.wait(&mut held);
+                }
+                let begun = accepted.and_then(|(stream, from)| {
+                    held.insert(number, stream.try_clone()?);
+                    let answer = move || {
+                        self.answer(stream, from);
+                        open.lock().remove(&number);
+                        closed.notify_one();
+                    };
+                    Builder::new().name("swim-stream".to_owned()).spawn_scoped(scope, answer)
+                });
+                if begun.is_err() {
+                    held.remove(&number);
+                    drop(held);
+                    self.pause();
+                }
             }
+            open.lock().values().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+        });
+    }
+
+    /// Waits for a moment, or for the end.
+    fn pause(&self) {
+        let mut node = self.node.lock();
+        if !node.is_over {
+            self.changed.wait_for(&mut node, PAUSE);
+        }
+    }
+
+    fn answer(&self, stream: TcpStream, from: SocketAddr) {
+        match self.receive(&stream, STREAM_TIME) {
+            Ok(Ok(body)) => {
+                if let Some(hello) = Hello::decode(&body) {
+                    if let Err(error) = self.conversations.welcome(stream, hello) {
+                        log::debug!(target: "cluster", "a conversation with {from} has not begun: {error}");
+                    }
+                    return;
+                }
+                let answer = {
+                    let mut node = self.node.lock();
+                    node.streams += 1;
+                    let number = node.streams;
+                    self.handle_in(&mut node, Input::Request { stream: number, body: &body });
+                    node.answers.remove(&number)
+                };
+                // Who has gone does not want it.
+                let _sent = answer.map(|answer| self.send(&stream, &answer));
+            }
+            Ok(Err(error)) => self.refuse(error, from),
+            // It was not finished in time, or somebody only looked whether there is a port.
+            Err(_) => {}
         }
     }
 
@@ -574,10 +610,10 @@ impl Shared {
                 return;
             }
             let mut is_reached = false;
-            let answer = TcpStream::connect_timeout(&to, STREAM_TIME).and_then(|mut stream| {
+            let answer = TcpStream::connect_timeout(&to, STREAM_TIME).and_then(|stream| {
                 is_reached = true;
-                send(&mut stream, &self.envelope.read().close(&body))?;
-                self.receive(&mut stream, STREAM_TIME)
+                self.send(&stream, &body)?;
+                self.receive(&stream, STREAM_TIME)
             });
             let outcome = match answer {
                 Ok(Ok(body)) => {
@@ -603,28 +639,19 @@ impl Shared {
         }
     }
 
-    /// A body, or why it is none for this node.
-    fn receive(&self, stream: &mut TcpStream, timeout: Duration) -> io::Result<Result<Vec<u8>, WireError>> {
-        stream.set_read_timeout(Some(timeout))?;
-        let mut length = [0; 4];
-        stream.read_exact(&mut length)?;
-        let length = u32::from_be_bytes(length) as usize;
-        if length > STREAM_BYTES_MAX {
-            return Ok(Err(WireError::TooLong(STREAM_BYTES_MAX)));
-        }
-        let mut bytes = Vec::new();
-        // Memory is taken for what has come, not for what is announced.
-        let read = stream.take(length as u64).read_to_end(&mut bytes)?;
-        if read < length {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(self.envelope.read().open(&bytes, STREAM_BYTES_MAX))
+    fn send(&self, stream: &TcpStream, body: &[u8]) -> io::Result<()> {
+        // The keys can change while the other side takes its time.
+        let closed = self.envelope.read().close(body);
+        frame::write(stream, &closed, STREAM_TIME)
     }
-}
 
-fn send(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
-    stream.set_write_timeout(Some(STREAM_TIME))?;
-    stream.write_all(&[&(bytes.len() as u32).to_be_bytes()[..], bytes].concat())
+    /// A body, or why it is none for this node.
+    fn receive(&self, stream: &TcpStream, time: Duration) -> io::Result<Result<Vec<u8>, WireError>> {
+        Ok(match frame::read(stream, STREAM_BYTES_MAX, time)? {
+            Some(bytes) => self.envelope.read().open(&bytes, STREAM_BYTES_MAX),
+            None => Err(WireError::TooLong(STREAM_BYTES_MAX)),
+        })
+    }
 }
 
 /// Both sockets at one port, also where the port is to be any.

@@ -7,6 +7,7 @@
 mod config;
 mod conversation;
 mod driver;
+mod frame;
 mod health;
 mod services;
 pub mod swim;

@@ -308,6 +308,18 @@ fn strangers_do_no_harm() {
 }
 
 #[test]
+fn strangers_that_say_nothing_keep_nobody_waiting() {
+    let nodes = started(2, |_| {});
+    until_all_see(&nodes, State::Alive, 1);
+    // Each of them would have five seconds.
+    let connect = |_| TcpStream::connect(nodes[0].address()).expect("it listens");
+    let silent: Vec<TcpStream> = (0..200).map(connect).collect();
+    nodes[1].ping(nodes[0].id(), PATIENCE).expect("it answers");
+    nodes[1].join(nodes[0].address()).expect("it answers");
+    drop(silent);
+}
+
+#[test]
 fn what_cannot_be_is_told_before_anything_runs() {
     let told = |change: fn(&mut ClusterConfig)| {
         let mut config = config(0, &[]);
