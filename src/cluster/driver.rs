@@ -3,7 +3,7 @@
 //! Datagrams go over UDP; full states, and probes where datagrams are lost, over TCP at the same port. A stream carries
 //! one request and its answer, each as four bytes of length and an envelope.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
@@ -32,7 +32,8 @@ const STREAM_BYTES_MAX: usize = 16 << 20;
 const STREAM_TIME: Duration = Duration::from_secs(5);
 /// Requests that wait for a thread; more have no answer.
 const REQUESTS_MAX: usize = 64;
-const REQUESTERS: usize = 2;
+/// Requests at the same time: nodes that stand still keep each for its time, and a probe each second brings another one.
+const REQUESTERS: usize = 8;
 /// Streams of others at the same time. Before there are more, that which has been there for longest ends, so that
 /// those who open many and say nothing keep nobody out.
 const STREAMS_MAX: usize = 64;
@@ -104,6 +105,8 @@ pub(super) struct Node {
     pub(super) swim: Swim,
     is_over: bool,
     seeded: Duration,
+    /// Seeds whose answers are still to come.
+    seeking: BTreeSet<SocketAddr>,
     /// Until when the thread that keeps the time sleeps.
     due: Duration,
     /// Answers by their streams, on their way from the machine to the thread that has the stream.
@@ -127,7 +130,7 @@ type Told = SyncSender<Result<(), JoinError>>;
 impl Cluster {
     /// Starts a node, which joins by itself.
     ///
-    /// Shape: six threads, which sleep while nothing comes, and one for each stream that others open, up to 64; two
+    /// Shape: twelve threads, which sleep while nothing comes, and one for each stream that others open, up to 64; two
     /// sockets at one port.
     ///
     /// Errors: [`ClusterError`].
@@ -156,6 +159,7 @@ impl Cluster {
             swim: Swim::new(settings, Duration::ZERO),
             is_over: false,
             seeded: Duration::ZERO,
+            seeking: BTreeSet::new(),
             due: Duration::ZERO,
             answers: BTreeMap::new(),
             streams: 0,
@@ -441,6 +445,7 @@ impl Shared {
                     if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
                         self.requests.try_send(Request { request, to, body, told })
                     {
+                        node.seeking.remove(&to);
                         refused.push(request);
                     }
                 }
@@ -467,7 +472,12 @@ impl Shared {
         let mut node = self.node.lock();
         let is_alone = node.swim.members().all(|member| !member.state.is_present());
         if is_alone {
-            self.seeds.iter().for_each(|seed| self.handle_in(&mut node, Input::Join(*seed)));
+            for seed in &self.seeds {
+                // One that does not even refuse takes longer than the interval.
+                if node.seeking.insert(*seed) {
+                    self.handle_in(&mut node, Input::Join(*seed));
+                }
+            }
         }
         node.seeded = self.now();
     }
@@ -615,6 +625,7 @@ impl Shared {
                 self.send(&stream, &body)?;
                 self.receive(&stream, STREAM_TIME)
             });
+            self.node.lock().seeking.remove(&to);
             let outcome = match answer {
                 Ok(Ok(body)) => {
                     self.handle(Input::Answer { request, body: &body });

@@ -308,6 +308,18 @@ fn strangers_do_no_harm() {
 }
 
 #[test]
+fn a_seed_that_does_not_answer_is_asked_again_when_its_time_is_over() {
+    let seed = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let _alone = start(config(0, &[seed.local_addr().expect("it listens")]));
+    let (mut first, _) = seed.accept().expect("it is asked");
+    let (_second, _) = seed.accept().expect("it is asked again");
+    first.set_nonblocking(true).expect("it is open");
+    let mut asked = Vec::new();
+    first.read_to_end(&mut asked).expect("the first question is over");
+    assert!(!asked.is_empty());
+}
+
+#[test]
 fn strangers_that_say_nothing_keep_nobody_waiting() {
     let nodes = started(2, |_| {});
     until_all_see(&nodes, State::Alive, 1);
