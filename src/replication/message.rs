@@ -206,13 +206,12 @@ mod tests {
                 let again: Request = decode(&bytes).expect("it was just made");
                 assert_eq!(encode(&again), bytes);
                 (0..bytes.len()).for_each(|end| assert!(decode::<Request>(&bytes[..end]).is_err()));
+                assert!(decode::<Request>(&[&bytes[..], &[0]].concat()).is_err());
                 let mut damaged = bytes;
                 let place = place % damaged.len();
                 damaged[place] = byte;
                 // Whatever it is, it does no harm.
                 let _refused = decode::<Request>(&damaged);
-                damaged.push(0);
-                assert!(decode::<Request>(&damaged).is_err() || place == damaged.len() - 2);
             }
             let _refused = (decode::<Request>(&payload), decode::<Answer>(&payload));
         }
