@@ -297,6 +297,7 @@ impl Shared {
         for node in released {
             let request = Request::Release(entry.name().to_owned(), reign.clone(), choice);
             let shared = Arc::clone(self);
+            // Who cannot be told now keeps a copy that nobody counts, until the next home tells it.
             let tell = move || drop(ask(&shared.cluster, &node, &request, ANSWER_TIME));
             self.spawn("replication-release", tell);
         }

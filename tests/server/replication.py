@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Measures publishing to three servers of which one, a follower, is killed and comes back meanwhile.
+"""Measures publishing to three servers while a follower is killed, while keys rotate, and while all three restart.
 
     cargo build --release --features full && tests/server/replication.py target/release/badbatch
 
 Starts three encrypted servers on this machine, publishes 100,000 events at each level in batches, kills one follower after
 a third of them and starts it again after two thirds, and compares what all three have in the end. Prints the rate, and
-how long requests took.
+how long requests took. Then it changes the key of all three, and restarts them one after the other, while events are
+published at `all` to whoever is their home. Prints how long nothing was acknowledged at most, and how few members there were.
 """
 
+import base64
 import http.client
 import json
 import os
@@ -142,6 +144,87 @@ def measure(servers, level, batch, clients, events):
     )
 
 
+def roll(servers):
+    """Single events at `all`, to whichever node takes them, while keys rotate and every node restarts."""
+    name = "rolled"
+    definition = {"name": name, "replicas": 3, "consistency": "all", "buffer_size": 1 << 17, "producer_type": "multi"}
+    assert servers[0].ask("POST", "/api/v1/disruptor", json.dumps(definition))[0] == 201
+    acknowledged, problems, is_over, fewest = [], {}, threading.Event(), [9]
+    phase, pauses = ["begin"], {}
+
+    def publish():
+        number, last = 0, time.perf_counter()
+        while not is_over.is_set():
+            for server in servers:
+                number += 1
+                try:
+                    status, told = server.ask("POST", f"/api/v1/disruptor/{name}/events?wait=250ms", str(number))
+                except (OSError, http.client.HTTPException):
+                    continue
+                if status == 201:
+                    now = time.perf_counter()
+                    pauses[phase[0]] = max(pauses.get(phase[0], 0), now - last)
+                    last = now
+                    acknowledged.append((number, told["sequence"]))
+                else:
+                    problems[told["code"]] = problems.get(told["code"], 0) + 1
+
+    def watch():
+        while not is_over.is_set():
+            for server in servers:
+                try:
+                    fewest[0] = min(fewest[0], server.ask("GET", "/api/v1/cluster")[1]["members"]["alive"])
+                except (OSError, http.client.HTTPException, TypeError):
+                    pass
+            time.sleep(0.05)
+
+    threads = [threading.Thread(target=publish), threading.Thread(target=watch)]
+    for thread in threads:
+        thread.start()
+
+    def goes_on():
+        count = len(acknowledged)
+        until(lambda: len(acknowledged) > count + 200, "acknowledged")
+
+    def is_whole():
+        for server in servers:
+            status, told = server.ask("GET", f"/api/v1/disruptor/{name}/replication")
+            if status == 200 and told["part"] == "home":
+                return told["reached"] == 3 and len(told["nodes"]) == 3
+        return False
+
+    goes_on()
+    phase[0] = "keys"
+    key = json.dumps({"key": base64.b64encode(os.urandom(32)).decode()})
+    old = servers[0].ask("GET", "/api/v1/cluster/keys")[1]["items"][0]["id"]
+    ids = [server.ask("POST", "/api/v1/cluster/keys", key)[1]["id"] for server in servers]
+    for server in servers:
+        assert server.ask("POST", f"/api/v1/cluster/keys/{ids[0]}/use")[0] == 200
+    for server in servers:
+        assert server.ask("DELETE", f"/api/v1/cluster/keys/{old}")[0] == 204
+    goes_on()
+    for place, server in enumerate(servers):
+        phase[0] = f"restart of {server.name}"
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait() == 0
+        server.start([other.seed() for other in servers if other is not server])
+        until(is_whole, "whole")
+        goes_on()
+    is_over.set()
+    for thread in threads:
+        thread.join()
+    until(lambda: len({len(server.events(name)) for server in servers}) == 1, "the same length")
+    logs = [server.events(name) for server in servers]
+    assert logs[0] == logs[1] == logs[2] and logs[0] == sorted(logs[0])
+    there = set(logs[0])
+    lost = [number for number, _ in acknowledged if number not in there]
+    assert not lost, lost
+    print(f"all, one client, single events: {len(acknowledged)} acknowledged, {len(lost)} lost, {len(logs[0])} on each node")
+    print(f"never fewer than {fewest[0]} members alive; refusals {problems}")
+    for name, pause in pauses.items():
+        print(f"  longest time without an acknowledgement, {name}: {pause:.2f} s")
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         servers = [Server(name, folder) for name in "abc"]
@@ -154,6 +237,7 @@ def main():
                 measure(servers, level, 1000, 1, EVENTS)
             for batch in [100, 10, 1]:
                 measure(servers, "quorum", batch, 4, min(EVENTS, 10_000 * batch))
+            roll(servers)
         finally:
             for server in servers:
                 if server.process:

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::call::{Call, WAIT_MAX};
 use super::super::problem::Problem;
 use super::super::response::Response;
-use crate::engine::{Definition, EngineError, Lifecycle, NamedDisruptor, rfc3339};
+use crate::engine::{Definition, EngineError, Lifecycle, NamedDisruptor, Whereabouts, rfc3339};
 
 /// How long a stop waits for the sinks unless the client says otherwise.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -237,6 +237,9 @@ pub fn verdict(disruptor: &NamedDisruptor) -> (&'static str, Vec<String>) {
     }
     let reports = disruptor.sink_reports();
     let mut reasons: Vec<String> = Vec::new();
+    if let Some(Whereabouts::Nowhere(reason)) = disruptor.whereabouts() {
+        reasons.push(format!("it has no home: {reason}"));
+    }
     for sink in reports {
         if let Some(trouble) = sink.trouble {
             reasons.push(format!("sink `{}`: {trouble}", sink.name));
