@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use badbatch::cluster::swim::{Event, NodeId};
 use badbatch::cluster::{Cluster, ClusterConfig, Keyring};
 
-pub fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     // A test that runs this has arguments of its own in front.
     let own = arguments.iter().rposition(|argument| argument == "--").unwrap_or(0) + 1;
