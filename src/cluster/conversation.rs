@@ -2,7 +2,8 @@
 //!
 //! Who begins says hello, and the other one welcomes it or tells why not, each with a salt. Every further message is
 //! closed in the context of both salts, its direction and its number: one that is played again, left out, or put into
-//! another conversation does not open.
+//! another conversation does not open. The first one is empty: before it has come, a hello may be one that is played
+//! again, and nobody is troubled with it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -211,6 +212,7 @@ impl Conversations {
         match decode_whole(&reply).map_err(|error| invalid(error.to_string()))? {
             Reply::Welcome(other) => {
                 conversation.salts[1] = other;
+                conversation.send(&[])?;
                 Ok(conversation)
             }
             Reply::OtherNode => refused("another node answers at this address"),
@@ -240,6 +242,7 @@ impl Conversations {
         conversation.send(&encode(&reply))?;
         let (Reply::Welcome(_), Some(handler)) = (reply, handler) else { return Ok(()) };
         conversation.salts[1] = own;
+        conversation.receive(PATIENCE)?.ok_or(io::ErrorKind::TimedOut)?;
         let handled = Builder::new().name("conversation".to_owned()).spawn(move || handler(conversation))?;
         self.open.lock().threads.push(handled);
         Ok(())

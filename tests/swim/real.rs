@@ -241,7 +241,9 @@ fn what_was_said_before_is_not_heard_again() {
     config.advertise = Some(relay.local_addr().expect("it listens"));
     let heard = start(config.clone());
     let (told, messages) = std::sync::mpsc::channel();
+    let (begun, begins) = std::sync::mpsc::channel();
     heard.on_conversation("topic", move |mut conversation: Conversation| {
+        begun.send(()).expect("the test waits");
         loop {
             let message = conversation.receive(PATIENCE);
             let is_over = message.is_err();
@@ -258,27 +260,28 @@ fn what_was_said_before_is_not_heard_again() {
         scope.spawn(|| beginner.join(heard.address()));
         until("known", || beginner.member(heard.id()).is_some());
     });
+    let frame = |from: &mut TcpStream| -> std::io::Result<Vec<u8>> {
+        let mut length = [0; 4];
+        from.read_exact(&mut length)?;
+        let mut rest = vec![0; u32::from_be_bytes(length) as usize];
+        from.read_exact(&mut rest)?;
+        Ok([&length[..], &rest].concat())
+    };
     let relayed = std::thread::spawn({
         let to = heard.address();
         move || loop {
             let (mut near, _) = relay.accept().expect("somebody comes");
             let mut far = TcpStream::connect(to).expect("it listens");
-            let frame = |from: &mut TcpStream| -> std::io::Result<Vec<u8>> {
-                let mut length = [0; 4];
-                from.read_exact(&mut length)?;
-                let mut rest = vec![0; u32::from_be_bytes(length) as usize];
-                from.read_exact(&mut rest)?;
-                Ok([&length[..], &rest].concat())
-            };
             let Ok(hello) = frame(&mut near) else { continue };
             far.write_all(&hello).expect("it is taken");
             let Ok(reply) = frame(&mut far) else { continue };
             near.write_all(&reply).expect("it is taken");
+            let Ok(first) = frame(&mut near) else { continue };
             let Ok(message) = frame(&mut near) else { continue };
-            far.write_all(&[&message[..], &message].concat()).expect("it is taken");
+            far.write_all(&[&first[..], &message, &message].concat()).expect("it is taken");
             // The rest of it, so that neither side is cut off.
             let _end = near.read(&mut [0]);
-            return;
+            return [hello, first, message];
         }
     });
     let mut conversation = beginner.converse(heard.id(), "topic").expect("it is welcome");
@@ -286,7 +289,16 @@ fn what_was_said_before_is_not_heard_again() {
     assert_eq!(messages.recv_timeout(PATIENCE), Ok(Ok(Some(b"once".to_vec()))));
     assert_eq!(messages.recv_timeout(PATIENCE), Ok(Err(ErrorKind::InvalidData)));
     drop(conversation);
-    relayed.join().expect("it has relayed");
+    let [hello, first, message] = relayed.join().expect("it has relayed");
+    assert_eq!(begins.recv_timeout(PATIENCE), Ok(()));
+    // All of it once more: the other side gives a salt of its own, and so nobody is troubled with it.
+    let mut again = TcpStream::connect(heard.address()).expect("it listens");
+    again.write_all(&hello).expect("it is taken");
+    frame(&mut again).expect("it is answered");
+    again.write_all(&[first, message].concat()).expect("it is taken");
+    // Closed or reset, as what it says is read or not.
+    while again.read(&mut [0; 64]).is_ok_and(|read| read > 0) {}
+    assert!(begins.try_recv().is_err());
 }
 
 #[test]
