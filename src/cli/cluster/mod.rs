@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::exit::{Failure, UNHEALTHY};
 use super::output::{View, print};
 use super::session::{Session, span};
-use crate::client::{Body, member_path};
+use crate::client::{Body, encoded, member_path};
 
 /// See, join and leave a cluster of servers.
 #[derive(FromArgs, ArgsInfo)]
@@ -163,7 +163,8 @@ pub fn run(command: Command, session: &Session) -> Result<(), Failure> {
     match command {
         Command::Status(_) => session.show(&session.ask("GET", PATH, None)?, &STATUS),
         Command::Nodes(arguments) => {
-            let state = arguments.state.map_or_else(String::new, |state| format!("&state={state}"));
+            let state =
+                arguments.state.map_or_else(String::new, |state| format!("&state={}", encoded(&state)));
             session.show(&all(session, "members", &state)?, &NODES)
         }
         Command::Health(_) => health(session),
