@@ -242,7 +242,7 @@ impl Envelope {
             return Err(WireError::Foreign);
         }
         let (version, flags) = (header[2], header[3]);
-        if version != VERSION || flags & !(COMPRESSED | ENCRYPTED) != 0 {
+        if version != VERSION {
             return Err(WireError::Version(version));
         }
         if header[4..FIXED_BYTES] != self.name_hash {
@@ -250,6 +250,9 @@ impl Envelope {
         }
         if sum(&header[..FIXED_BYTES], context, rest) != header[FIXED_BYTES..] {
             return Err(WireError::Damaged);
+        }
+        if flags & !(COMPRESSED | ENCRYPTED) != 0 {
+            return Err(WireError::Foreign);
         }
         let body = match (flags & ENCRYPTED != 0, self.keyring.keys.is_empty()) {
             (false, true) => rest.to_vec(),
@@ -379,6 +382,18 @@ mod tests {
             for length in 0..closed.len() {
                 assert!(envelope.open(&closed[..length], MAX).is_err(), "{length} bytes");
             }
+        }
+    }
+
+    #[test]
+    fn what_only_a_later_version_can_say_is_told_apart() {
+        let envelope = Envelope::new("one", Keyring::none(), false);
+        for (place, byte, error) in [(2, 2, WireError::Version(2)), (3, 4, WireError::Foreign)] {
+            let mut bytes = envelope.close(BODY);
+            bytes[place] = byte;
+            let sum = super::sum(&bytes[..8], &[], &bytes[12..]);
+            bytes[8..12].copy_from_slice(&sum);
+            assert_eq!(envelope.open(&bytes, MAX), Err(error));
         }
     }
 
