@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use thiserror::Error;
 
-use super::swim::{Metadata, NodeId, Settings};
+use super::swim::{METADATA_BYTES_MAX, Metadata, NodeId, Settings, metadata_bytes};
 use super::wire::Keyring;
 
 /// What a node is told.
@@ -68,7 +68,6 @@ pub enum ClusterError {
 }
 
 const PACKET_BYTES_MIN: usize = 512;
-const METADATA_BYTES_MAX: usize = 512;
 
 /// Whether a node can be started so.
 ///
@@ -100,7 +99,7 @@ pub fn check(config: &ClusterConfig) -> Result<(), ClusterError> {
 ///
 /// Errors: the limit.
 pub fn check_metadata(metadata: &Metadata) -> Result<(), ClusterError> {
-    let bytes: usize = metadata.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+    let bytes = metadata_bytes(metadata);
     match bytes <= METADATA_BYTES_MAX {
         true => Ok(()),
         false => Err(ClusterError::Config(format!(

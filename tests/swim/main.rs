@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use badbatch::base::rng::Rng;
 use badbatch::cluster::swim::{
-    Event, Input, Message, Metadata, NodeId, Settings, State, Swim, Update, decode, decode_exchange, encode,
+    Event, Exchange, Input, Message, Metadata, NodeId, Record, Settings, State, Swim, Update, decode,
+    decode_exchange, encode,
 };
 use net::{Net, address, id};
 use quickcheck::quickcheck;
@@ -283,6 +284,33 @@ fn strangers_that_are_made_up_have_a_limit() {
         net.input(0, Input::Datagram { from: address(1), body: &body });
     }
     assert_eq!(net.nodes[0].swim.members().count(), 50);
+}
+
+#[test]
+fn who_says_more_of_itself_than_it_may_is_not_heard() {
+    let mut net = Net::new(2, 26);
+    net.introduce();
+    for (length, heard) in [(511, false), (510, true)] {
+        let metadata = Metadata::new(BTreeMap::from([(String::new(), "x".repeat(length))]));
+        let record = |node: usize, state| Record {
+            id: id(node),
+            address: address(node),
+            incarnation: 1,
+            state,
+            metadata: metadata.clone(),
+        };
+        let alive =
+            Update::Alive { id: id(7), incarnation: 1, address: address(7), metadata: metadata.clone() };
+        let told = [encode(&None::<Message>), encode(&alive)].concat();
+        net.input(0, Input::Datagram { from: address(1), body: &told });
+        let members = vec![record(8, State::Alive), record(9, State::Dead)];
+        let state = encode(&Exchange::State { members, services: Vec::new(), notes: Vec::new() });
+        net.nodes[0].swim.handle(Duration::ZERO, Input::Request { stream: 1, body: &state });
+        assert!(
+            (7..10).all(|node| net.nodes[0].swim.member(id(node).as_str()).is_some() == heard),
+            "{length}"
+        );
+    }
 }
 
 #[test]

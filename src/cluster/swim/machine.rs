@@ -15,7 +15,7 @@ use std::time::Duration;
 use self::probing::{Probe, Relay};
 use super::awareness::Awareness;
 use super::broadcast::Broadcasts;
-use super::member::{Event, Member, Metadata, NodeId, State};
+use super::member::{Event, METADATA_BYTES_MAX, Member, Metadata, NodeId, State, metadata_bytes};
 use super::message::{
     Exchange, Message, Record, ServiceRecord, Subject, Update, decode, decode_exchange, digest, encode,
 };
@@ -626,7 +626,7 @@ impl Swim {
 
     fn merge(&mut self, record: Record) {
         let Record { id, address, incarnation, state, metadata } = record;
-        if incarnation >= INCARNATION_MAX {
+        if incarnation >= INCARNATION_MAX || metadata_bytes(&metadata) > METADATA_BYTES_MAX {
             return;
         }
         match state {
@@ -654,6 +654,7 @@ impl Swim {
             return;
         }
         match update {
+            Update::Alive { metadata, .. } if metadata_bytes(&metadata) > METADATA_BYTES_MAX => {}
             Update::Alive { id, incarnation, address, metadata } => {
                 self.tell_end(&id);
                 self.alive(id, incarnation, address, metadata);

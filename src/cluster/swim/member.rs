@@ -74,6 +74,14 @@ impl Visitor<'_> for NameVisitor {
 /// What a node says of itself, in short texts by name.
 pub type Metadata = Arc<BTreeMap<String, String>>;
 
+/// The most that a node says of itself, by [`metadata_bytes`].
+pub const METADATA_BYTES_MAX: usize = 512;
+
+/// How much that is: names and values, and two bytes more for each pair.
+pub fn metadata_bytes(metadata: &Metadata) -> usize {
+    metadata.iter().map(|(name, value)| name.len() + value.len() + 2).sum()
+}
+
 /// Whether a node lives, as far as is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {

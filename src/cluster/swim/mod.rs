@@ -16,7 +16,9 @@ mod suspicion;
 
 pub use awareness::SCORE_MAX;
 pub use machine::{Input, Output, Settings, Swim};
-pub use member::{Event, Member, Metadata, NODE_ID_BYTES_MAX, NodeId, State};
+pub use member::{
+    Event, METADATA_BYTES_MAX, Member, Metadata, NODE_ID_BYTES_MAX, NodeId, State, metadata_bytes,
+};
 pub(super) use message::decode_whole;
 pub use message::{
     Exchange, Malformed, Message, Record, ServiceRecord, Subject, Update, decode, decode_exchange, encode,
