@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use badbatch::base::rng::Rng;
 use badbatch::cluster::swim::{
-    Event, Exchange, Input, Message, Metadata, NodeId, Record, Settings, State, Swim, Update, decode,
+    Event, Exchange, Input, Message, Metadata, NodeId, Output, Record, Settings, State, Swim, Update, decode,
     decode_exchange, encode,
 };
 use net::{Net, address, id};
@@ -267,6 +267,16 @@ fn a_name_that_two_use_is_told() {
     net.run(secs(5));
     let is_told = |(_, _, event): &(Duration, usize, Event)| matches!(event, Event::NameTaken(_));
     assert!(net.told.iter().any(is_told));
+}
+
+#[test]
+fn a_node_that_has_moved_takes_old_news_of_itself_for_another_node_once() {
+    let mut swim = Swim::new(Settings::new(id(0), address(0), 1), Duration::ZERO);
+    let old = Update::Alive { id: id(0), incarnation: 3, address: address(1), metadata: Metadata::default() };
+    let body = [encode(&None::<Message>), encode(&old)].concat();
+    let mut hear = || swim.handle(Duration::ZERO, Input::Datagram { from: address(2), body: &body });
+    assert_eq!(hear(), [Output::Event(Event::NameTaken(address(1)))]);
+    assert_eq!(hear(), []);
 }
 
 #[test]

@@ -696,7 +696,8 @@ impl Swim {
 
     fn alive(&mut self, id: NodeId, incarnation: u64, address: SocketAddr, metadata: Metadata) {
         if id == self.settings.id {
-            if address != self.settings.address {
+            // What is older may be what this node said itself, at another address.
+            if address != self.settings.address && incarnation >= self.incarnation {
                 self.outputs.push(Output::Event(Event::NameTaken(address)));
             }
             let is_same = address == self.settings.address && metadata == self.settings.metadata;
