@@ -130,7 +130,7 @@ type Told = SyncSender<Result<(), JoinError>>;
 impl Cluster {
     /// Starts a node, which joins by itself.
     ///
-    /// Shape: twelve threads, which sleep while nothing comes, and one for each stream that others open, up to 64; two
+    /// Shape: thirteen threads, which sleep while nothing comes, and one for each stream that others open, up to 64; two
     /// sockets at one port.
     ///
     /// Errors: [`ClusterError`].
@@ -186,6 +186,13 @@ impl Cluster {
             picks,
         });
         let mut cluster = Self { shared, threads: Vec::new() };
+        let watch = cluster.watch();
+        // A log that nobody reads holds up nothing else.
+        cluster.spawn("swim-log", |_| {
+            // Notes are between those who send and those who watch.
+            let events = watch.into_iter().filter(|event| !matches!(event, Event::Note { .. }));
+            events.for_each(|event| log::info!(target: "cluster", "{event}"));
+        })?;
         let wanted = Arc::new(Mutex::new(wanted));
         cluster.spawn("swim-time", Shared::keep_time)?;
         cluster.spawn("swim-datagrams", Shared::hear)?;
@@ -450,13 +457,7 @@ impl Shared {
                     }
                 }
                 Output::Answer { stream, body } => drop(node.answers.insert(stream, body)),
-                Output::Event(event) => {
-                    // Notes are between those who send and those who watch.
-                    if !matches!(event, Event::Note { .. }) {
-                        log::info!(target: "cluster", "{event}");
-                    }
-                    node.watchers.tell(&event);
-                }
+                Output::Event(event) => node.watchers.tell(&event),
             }
         }
         for request in refused {
