@@ -605,6 +605,26 @@ impl Model {
         }
     }
 
+    /// Carries messages between these nodes until there is none, while their homes send.
+    fn run_of(&mut self, nodes: &[usize]) {
+        loop {
+            nodes.iter().for_each(|node| self.home_works(*node, false));
+            let is_among = |flight: &Flight| nodes.contains(&flight.from) && nodes.contains(&flight.to);
+            let Some(place) = self.flights.iter().position(is_among) else { return };
+            self.deliver(place);
+        }
+    }
+
+    /// Has a node claim that reaches these nodes only.
+    fn promote_among(&mut self, node: usize, nodes: &[usize]) {
+        self.claim(node, Purpose::Promote { by_force: false });
+        while self.hosts[node].claim.is_some() {
+            self.run_of(nodes);
+            self.claim_times_out(node);
+        }
+        self.run_of(nodes);
+    }
+
     fn homes(&self) -> Vec<usize> {
         let is_home = |host: &Host| {
             host.replica.as_ref().is_some_and(|replica| matches!(replica.role(), Role::Home(_)))
@@ -686,4 +706,29 @@ fn what_is_acknowledged_survives_whatever_happens() {
     }
     // It would mean nothing if nothing had happened.
     assert!(sums.get().0 > 10_000 && sums.get().1 > 1_000, "{sums:?}");
+}
+
+#[test]
+fn the_later_reign_wins_over_the_longer_log() {
+    let mut model = Model::new(1, 3, 3, Consistency::Quorum, 1 << 20);
+    model.settle();
+    (0..5).for_each(|_| model.publish(0));
+    model.settle();
+    // The home is cut off, has not heard of it, and goes on.
+    model.cut = [(0, 1), (0, 2)].into();
+    (0..9).for_each(|_| model.publish(0));
+    model.promote_among(1, &[1, 2]);
+    assert_eq!(model.homes(), [0, 1]);
+    model.publish(1);
+    model.run_of(&[1, 2]);
+    model.acknowledge();
+    let acknowledged = model.acknowledged.clone();
+    let end = |model: &Model, node: usize| model.hosts[node].replica.as_ref().expect("a copy").log.end();
+    assert!(end(&model, 0) > end(&model, 2) && acknowledged.len() as u64 == end(&model, 2));
+    // Now the new home is gone, and the old one is back.
+    model.cut = [(0, 1), (1, 2)].into();
+    model.promote_among(2, &[0, 2]);
+    assert_eq!((model.lacks(2), model.lacks(0)), (None, None));
+    assert!(end(&model, 2) >= acknowledged.len() as u64);
+    model.check();
 }
