@@ -67,6 +67,8 @@ pub struct Claim {
     level: usize,
     token: u64,
     peers: Vec<NodeId>,
+    /// Those that answer.
+    there: Vec<NodeId>,
     phase: Phase,
     /// Who has not answered yet.
     open: BTreeSet<NodeId>,
@@ -98,6 +100,7 @@ impl Claim {
             level,
             token,
             peers,
+            there: Vec::new(),
             phase: Phase::Asking,
             open: BTreeSet::new(),
             answers: BTreeMap::new(),
@@ -111,7 +114,7 @@ impl Claim {
     /// The first step.
     pub fn begin<L: Log>(&mut self, replica: &mut Replica<L>) -> Step {
         let request = Request::Ask(replica.name.clone());
-        self.ask_all(replica, &request)
+        self.ask_all(replica, &self.peers.clone(), &request)
     }
 
     /// A node has answered, or has not in time.
@@ -142,13 +145,13 @@ impl Claim {
         self.go_on(replica)
     }
 
-    fn ask_all<L: Log>(&mut self, replica: &mut Replica<L>, request: &Request) -> Step {
-        self.open = self.peers.iter().cloned().collect();
+    fn ask_all<L: Log>(&mut self, replica: &mut Replica<L>, nodes: &[NodeId], request: &Request) -> Step {
+        self.open = nodes.iter().cloned().collect();
         self.answers.clear();
         if self.open.is_empty() {
             return self.go_on(replica);
         }
-        Step::Ask(self.peers.iter().map(|peer| (peer.clone(), request.clone())).collect())
+        Step::Ask(nodes.iter().map(|node| (node.clone(), request.clone())).collect())
     }
 
     fn go_on<L: Log>(&mut self, replica: &mut Replica<L>) -> Step {
@@ -161,6 +164,8 @@ impl Claim {
         match &self.phase {
             Phase::Asking => {
                 self.note_reigns(replica);
+                // Who has not answered that would only be waited for again.
+                self.there = self.answers.keys().cloned().collect();
                 if let Some(outcome) = self.objection(replica) {
                     return replica_follows(replica, outcome);
                 }
@@ -224,7 +229,7 @@ impl Claim {
         replica.listen_to(reign.clone(), None);
         self.phase = Phase::Claiming(reign.clone());
         let request = Request::Claim(replica.name.clone(), reign);
-        self.ask_all(replica, &request)
+        self.ask_all(replica, &self.there.clone(), &request)
     }
 
     /// Why this node may not be the home now.

@@ -31,6 +31,8 @@ const SILENCE: Duration = Duration::from_secs(10);
 const FLUSH: Duration = Duration::from_secs(2);
 /// When a home that has yielded goes on, since nobody took its place.
 const YIELD: Duration = Duration::from_secs(5);
+/// How long it may take to say what one has.
+const ASK_TIME: Duration = Duration::from_secs(2);
 /// How long a new disruptor's followers are waited for.
 const GREET: Duration = Duration::from_secs(2);
 /// How long another node may take to become the home.
@@ -229,6 +231,14 @@ impl Drop for Replication {
     }
 }
 
+/// How long an answer is waited for.
+fn patience(request: &Request) -> Duration {
+    match request {
+        Request::Ask(_) | Request::Claim(..) => ASK_TIME,
+        _ => ANSWER_TIME,
+    }
+}
+
 fn trouble(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Home | Outcome::Follows(_) => None,
@@ -360,7 +370,7 @@ impl Shared {
         let mut told = entry.trouble.lock();
         if *told != trouble {
             if let Some(trouble) = &trouble {
-                log::warn!(target: "replication", disruptor = entry.name(); "no home yet: {trouble}");
+                log::info!(target: "replication", disruptor = entry.name(); "no home yet: {trouble}");
             }
             *told = trouble;
         }
@@ -413,7 +423,7 @@ impl Shared {
             let asked: Vec<_> = requests
                 .iter()
                 .map(|(node, request)| {
-                    let ask = move || ask(&self.cluster, node, request, ANSWER_TIME);
+                    let ask = move || ask(&self.cluster, node, request, patience(request));
                     let thread = Builder::new().name("replication-ask".to_owned()).spawn_scoped(scope, ask);
                     (node.clone(), thread)
                 })

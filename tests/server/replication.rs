@@ -35,7 +35,8 @@ fn member(name: &str, seeds: &[SocketAddr]) -> Running {
     let seeds: Vec<String> = seeds.iter().map(|seed| format!("'{seed}'")).collect();
     let seeds = seeds.join(", ");
     Running::start(&format!(
-        "cluster: {{{FAST}, bind_addr: '127.0.0.1:0', node_id: {name}, seed_nodes: [{seeds}]}}"
+        "cluster: {{{FAST}, bind_addr: '127.0.0.1:0', node_id: {name}, seed_nodes: [{seeds}]}}\n\
+         disruptors: [{{name: everywhere, replicas: 3, consistency: all}}]"
     ))
 }
 
@@ -244,6 +245,21 @@ fn a_follower_serves_readers_sends_writers_home_and_goes_with_its_home() {
     until("gone everywhere", || {
         [&a, &b, &c].iter().all(|one| one.client().get("/api/v1/disruptor/d").status == 404)
     });
+}
+
+#[test]
+fn what_every_node_defines_has_one_home() {
+    let servers = members(["a", "b", "c"]);
+    let home = || {
+        let is_home = |server: &&Running| replication(server.address, "everywhere")["part"] == "home";
+        servers.iter().find(is_home).map(|server| server.address)
+    };
+    until("a home", || home().is_some_and(|home| is_whole(home, "everywhere")));
+    assert_eq!(publish(home().expect("it is there"), "everywhere", "1").0, 201);
+    assert!(servers.iter().all(|server| data(server.address, "everywhere") == [json!(1)]));
+    let names: BTreeSet<String> =
+        servers.iter().map(|server| replication(server.address, "everywhere")["home"].to_string()).collect();
+    assert_eq!(names.len(), 1, "{names:?}");
 }
 
 #[test]

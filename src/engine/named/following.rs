@@ -139,9 +139,12 @@ impl NamedDisruptor {
     /// Takes events from now on, behind those that it has. Sinks begin with the first event that has not been
     /// [`handed`](Self::handed) on. Does nothing unless it follows.
     ///
-    /// Errors: [`EngineError::CannotStart`]; it still follows.
+    /// Errors: [`EngineError::CannotStart`], or `NotFound` for one that was deleted; it still follows.
     pub fn lead(&self) -> Result<(), EngineError> {
         let mut ring = self.ring.lock();
+        if self.is_deleted() {
+            return Err(EngineError::NotFound { name: self.name().to_owned(), nearest: None });
+        }
         if self.intake.read().lifecycle != Lifecycle::Following {
             return Ok(());
         }
