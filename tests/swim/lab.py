@@ -1,4 +1,4 @@
-"""Nodes in network namespaces that a bridge joins, with links that lose, and programs whose lines are stamped with times.
+"""Nodes in network namespaces around one that forwards, with links that lose, and programs whose lines are stamped with times.
 
 Everything lives in namespaces of its own, and goes with them: nothing of the machine's network is touched.
 """
@@ -45,7 +45,12 @@ def run(*command, text=None):
 
 
 class Lab:
-    """So many namespaces, each with an address, and a bridge between them."""
+    """So many namespaces, each with an address, and one between them that forwards.
+
+    Each node has one neighbour only: a bridge would fill the kernel's table of neighbours, which all namespaces share.
+    """
+
+    GATE = "169.254.1.1"
 
     def __init__(self, count):
         self.prefix = f"bb-{os.getpid()}"
@@ -53,16 +58,19 @@ class Lab:
         self.nodes = []
         self.spaces = [f"{self.prefix}-{number}" for number in range(count)]
         run("ip", "netns", "add", self.hub)
-        run("ip", "-n", self.hub, "link", "add", "bridge", "type", "bridge")
-        run("ip", "-n", self.hub, "link", "set", "bridge", "up")
+        run("ip", "netns", "exec", self.hub, "sysctl", "-q", "net.ipv4.ip_forward=1")
         for number, space in enumerate(self.spaces):
             port = f"port{number}"
             run("ip", "netns", "add", space)
             run("ip", "-n", space, "link", "set", "lo", "up")
             run("ip", "-n", self.hub, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", space)
-            run("ip", "-n", self.hub, "link", "set", port, "master", "bridge", "up")
-            run("ip", "-n", space, "address", "add", f"{self.ip(number)}/16", "dev", "eth0")
+            run("ip", "-n", self.hub, "address", "add", f"{self.GATE}/32", "dev", port)
+            run("ip", "-n", self.hub, "link", "set", port, "up")
+            run("ip", "-n", self.hub, "route", "add", f"{self.ip(number)}/32", "dev", port)
+            run("ip", "-n", space, "address", "add", f"{self.ip(number)}/32", "dev", "eth0")
             run("ip", "-n", space, "link", "set", "eth0", "up")
+            run("ip", "-n", space, "route", "add", self.GATE, "dev", "eth0")
+            run("ip", "-n", space, "route", "add", "default", "via", self.GATE)
 
     @staticmethod
     def ip(number):
@@ -95,9 +103,9 @@ class Lab:
         return total
 
     def capture(self, path):
-        """Everything that goes over the bridge, until the process is ended."""
+        """Everything that goes between nodes, until the process is ended."""
         return subprocess.Popen(
-            ["ip", "netns", "exec", self.hub, "tcpdump", "-i", "bridge", "-U", "-w", path],
+            ["ip", "netns", "exec", self.hub, "tcpdump", "-i", "any", "-U", "-w", path],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def close(self):

@@ -41,6 +41,16 @@ fn nodes_that_join_through_one_are_soon_known_to_all() {
 }
 
 #[test]
+fn nodes_that_join_together_miss_nobody_for_long() {
+    for seed in 0..20 {
+        let mut net = Net::new(60, seed);
+        net.introduce_first(10);
+        (10..60).for_each(|node| net.input(node, Input::Join(address(0))));
+        until(&mut net, secs(4), Net::agrees);
+    }
+}
+
+#[test]
 fn a_node_that_dies_is_dead_everywhere_and_nobody_else_is() {
     for (count, most) in [(3, 8), (10, 9), (100, 16)] {
         let mut net = Net::new(count, 2);

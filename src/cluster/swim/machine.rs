@@ -184,6 +184,8 @@ pub enum Output {
 
 /// No node has spoken for itself so often; who says so lies, and leaves no room to refute.
 const INCARNATION_MAX: u64 = 1 << 62;
+/// Rounds of gossip after which most of the news at the time of a join has come.
+const SETTLED_ROUNDS: u32 = 10;
 /// The longest message, with two names and an address.
 const MESSAGE_BYTES_MAX: usize = 192;
 
@@ -226,6 +228,7 @@ struct Known {
 
 #[derive(Debug)]
 enum Purpose {
+    Join,
     State,
     Digest(SocketAddr),
     Ping(u32),
@@ -241,6 +244,7 @@ enum Timer {
     RelayLate(u32),
     Gossip,
     Exchange,
+    Compare(Duration),
     Suspicion(NodeId),
     Reclaim(NodeId),
 }
@@ -318,7 +322,7 @@ impl Swim {
                 }
                 _ => {}
             },
-            Input::Join(address) => self.exchange_with(address),
+            Input::Join(address) => self.exchange_with(address, Purpose::Join),
             Input::Leave => self.leave(),
             // Who has left does not come back by what it says of itself.
             Input::Metadata(_) if self.is_leaving => {}
@@ -400,6 +404,10 @@ impl Swim {
                 self.offers.sweep(self.now);
                 self.exchange();
                 self.after(self.exchange_interval(), Timer::Exchange);
+            }
+            Timer::Compare(waited) => {
+                self.exchange();
+                self.compare_after(2 * waited);
             }
             Timer::Suspicion(id) => {
                 let is_over = |known: &Known| {
@@ -532,9 +540,17 @@ impl Swim {
         members.wrapping_add(self.offers.digest(self.now))
     }
 
-    fn exchange_with(&mut self, address: SocketAddr) {
+    /// Others may join at the same time, and news of one of them may miss this node: at first it compares what it knows
+    /// more often.
+    fn compare_after(&mut self, span: Duration) {
+        if span < self.settings.push_pull_interval {
+            self.after(span, Timer::Compare(span));
+        }
+    }
+
+    fn exchange_with(&mut self, address: SocketAddr, purpose: Purpose) {
         let state = self.state();
-        self.request(address, &state, Purpose::State);
+        self.request(address, &state, purpose);
     }
 
     fn request(&mut self, to: SocketAddr, exchange: &Exchange, purpose: Purpose) {
@@ -568,10 +584,13 @@ impl Swim {
     fn be_answered(&mut self, request: u64, body: &[u8]) {
         match (self.requests.remove(&request), decode_exchange(body)) {
             (
-                Some(Purpose::State | Purpose::Tell { .. }),
+                Some(purpose @ (Purpose::Join | Purpose::State | Purpose::Tell { .. })),
                 Ok(Exchange::State { members, services, notes }),
             ) => {
                 self.merge_state(members, services, notes);
+                if matches!(purpose, Purpose::Join) {
+                    self.compare_after(SETTLED_ROUNDS * self.settings.gossip_interval);
+                }
             }
             (Some(Purpose::Digest(address)), Ok(Exchange::State { members, services, notes })) => {
                 let digests =
@@ -580,7 +599,7 @@ impl Swim {
                 self.merge_state(members, services, notes);
                 if self.digest() != theirs {
                     // There is something that they do not know.
-                    self.exchange_with(address);
+                    self.exchange_with(address, Purpose::State);
                 }
             }
             (Some(Purpose::Ping(asked)), Ok(Exchange::Ack { number })) if asked == number => {
