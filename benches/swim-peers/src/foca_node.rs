@@ -44,7 +44,7 @@ impl Identity for Id {
 
 pub struct FocaNode {
     foca: Foca<Id, PostcardCodec, SmallRng, NoCustomBroadcast>,
-    /// Whom it asks to join, each second while it is alone, as our driver does with its seeds.
+    /// Whom it asks to join, each second while it takes part in no cluster, as our driver does with its seeds.
     seed: Option<SocketAddr>,
     seek_at: Duration,
     world: World,
@@ -59,6 +59,7 @@ struct World {
     waiting: BTreeMap<u64, Timer<Id>>,
     counter: u64,
     is_new: bool,
+    is_active: bool,
     states: BTreeMap<NodeId, State>,
 }
 
@@ -78,6 +79,7 @@ impl FocaNode {
             waiting: BTreeMap::new(),
             counter: 0,
             is_new: true,
+            is_active: false,
             states: BTreeMap::new(),
         };
         Self {
@@ -138,7 +140,7 @@ impl Machine for FocaNode {
 
 impl FocaNode {
     fn is_seeking(&self) -> bool {
-        self.seed.is_some() && self.foca.num_members() == 0
+        self.seed.is_some() && !self.world.is_active
     }
 
     fn seek(&mut self) {
@@ -170,7 +172,9 @@ impl Runtime<Id> for World {
         match notification {
             Notification::MemberUp(of) => self.tell(of, State::Alive, Event::Joined),
             Notification::MemberDown(of) => self.tell(of, State::Dead, Event::Died),
-            Notification::Active => self.is_new = false,
+            Notification::Active => (self.is_new, self.is_active) = (false, true),
+            // It goes on only once somebody has sent it something.
+            Notification::Idle | Notification::Rejoin(_) => self.is_active = false,
             _ => {}
         }
     }
