@@ -89,13 +89,15 @@ def parting(net, nodes):
     net.part(sides)
     halves = [[nodes[number] for number in side] for side in sides]
     took = until("both sides alone", 60, lambda: all(agree(half) for half in halves))
+    gone = time.time()
     net.lose(0)
     healed = until("all agree", 180, lambda: agree(nodes))
     case("two halves call each other dead, and come together again", True,
          f"apart after {took:.1f} s, together {healed:.1f} s after the wall had gone")
-    inside = [(node.name, of) for half in halves for node in half for _, _, of in node.told("died", since=since)
-              if of in {other.name for other in half}]
-    case("nobody is called dead on its own side", not inside, f"{inside}")
+    # News of a death that the other side still tells when the wall goes may cross it, and is refuted.
+    inside = [(node.name, of) for half in halves for node in half for at, _, of in node.told("died", since=since)
+              if at < gone and of in {other.name for other in half}]
+    case("nobody is called dead on its own side while they are apart", not inside, f"{inside}")
 
 
 def listening(net):
