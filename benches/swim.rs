@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo bench --features cluster --bench swim                  # up to 1000 nodes
 //! cargo bench --features cluster --bench swim -- 10 5000       # these sizes
+//! cargo bench --features cluster --bench swim -- 5000 slow     # networks of this name only, and no other tables
 //! ```
 //!
 //! Times are virtual, so the figures repeat exactly; only the last column depends on the machine.
@@ -24,10 +25,17 @@ fn main() {
         "| nodes | network | killed: suspected mean | noticed p50 | p99 | everywhere max | unplugged: suspected mean | noticed p50 | p99 | everywhere max | false deaths per node-hour | bytes/s per node | datagrams/s per node | virtual / processor time |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let named = |weather: &&Weather| wanted.iter().any(|name| weather.name.starts_with(name));
+    let some: Vec<&Weather> = WEATHERS.iter().filter(named).collect();
+    let weathers = if some.is_empty() { WEATHERS.iter().collect() } else { some.clone() };
     for count in &sizes {
-        for weather in &WEATHERS {
+        for weather in &weathers {
             long_row(*count, weather);
         }
+    }
+    if !some.is_empty() {
+        return;
     }
     println!();
     println!("| nodes | all have heard of a leave | epidemic of fanout 3 | 50 join | all join by one |");
