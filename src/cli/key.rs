@@ -6,7 +6,7 @@ use serde_json::json;
 use super::exit::Failure;
 use super::output::View;
 use super::session::Session;
-use crate::client::Body;
+use crate::client::{Body, encoded};
 
 /// Make, list and revoke access keys.
 #[derive(FromArgs, ArgsInfo)]
@@ -94,7 +94,7 @@ pub fn run(command: Command, session: &Session) -> Result<(), Failure> {
         Command::List(_) => session.show(&session.ask("GET", "/api/v1/key", None)?, &KEYS),
         Command::Revoke(arguments) => {
             session.confirm(&format!("revoke the key {}?", arguments.id))?;
-            session.ask("DELETE", &crate::client::key_path(&arguments.id), None)?;
+            session.ask("DELETE", &format!("/api/v1/key/{}", encoded(&arguments.id)), None)?;
             session.done(&json!({"revoked": arguments.id}), &format!("{} is revoked", arguments.id))
         }
     }

@@ -10,6 +10,5 @@ mod tail;
 
 pub use error::{ClientError, Problem};
 pub use lines::{LineKind, LinesPublished};
-pub use request::{Answer, Body, Client, Exchange};
-pub(crate) use request::{cluster_key_path, disruptor_path, encoded, key_path, member_path, service_path};
+pub use request::{Answer, Body, Client, Exchange, disruptor_path, encoded};
 pub use tail::{Tail, Tailed};

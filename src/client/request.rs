@@ -434,33 +434,21 @@ impl Client {
     }
 }
 
-/// The path of a disruptor, by its name or identifier.
-pub(crate) fn disruptor_path(name: &str) -> String {
+/// The path of a disruptor, by its name or identifier; those of what it has begin with it.
+///
+/// ```
+/// use badbatch::client::disruptor_path;
+///
+/// assert_eq!(disruptor_path("a/b"), "/api/v1/disruptor/a%2Fb");
+/// ```
+pub fn disruptor_path(name: &str) -> String {
     format!("/api/v1/disruptor/{}", encoded(name))
 }
 
-/// The path of an access key.
-pub(crate) fn key_path(id: &str) -> String {
-    format!("/api/v1/key/{}", encoded(id))
-}
-
-/// The path of a member of the cluster.
-pub(crate) fn member_path(id: &str) -> String {
-    format!("/api/v1/cluster/members/{}", encoded(id))
-}
-
-/// The path of a service of the server's node.
-pub(crate) fn service_path(id: &str) -> String {
-    format!("/api/v1/cluster/services/{}", encoded(id))
-}
-
-/// The path of a key of the cluster.
-pub(crate) fn cluster_key_path(id: &str) -> String {
-    format!("/api/v1/cluster/keys/{}", encoded(id))
-}
-
-/// A text as a part of a path, or of a query.
-pub(crate) fn encoded(text: &str) -> String {
+/// A text as a part of a path, or of a query, for [`Client::json`] and [`Client::request`].
+///
+/// Source: RFC 3986, 2.1 and 2.3: all but unreserved characters become `%` and two digits for each byte.
+pub fn encoded(text: &str) -> String {
     let keep = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'~');
     let part = |byte: u8| if keep(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     text.bytes().map(part).collect()

@@ -7,7 +7,7 @@ use super::super::exit::Failure;
 use super::super::input;
 use super::super::output::View;
 use super::super::session::Session;
-use crate::client::{Body, cluster_key_path};
+use crate::client::{Body, encoded};
 
 /// Rotate the keys of a cluster: add one on every node, then use it on every node, then remove the old one.
 #[derive(FromArgs, ArgsInfo)]
@@ -71,6 +71,7 @@ const KEYS: View<'_> =
     View { rows: Some("items"), columns: &[("ID", "/id"), ("PRIMARY", "/primary")], wide: &[], name: "/id" };
 
 pub fn run(command: Command, session: &Session) -> Result<(), Failure> {
+    let of = |id: &str| format!("{PATH}/{}", encoded(id));
     match command {
         Command::List(_) => session.show(&session.ask("GET", PATH, None)?, &KEYS),
         Command::Add(arguments) => {
@@ -80,13 +81,13 @@ pub fn run(command: Command, session: &Session) -> Result<(), Failure> {
             session.done(&added, &format!("{id} opens messages; add it on every node before any uses it"))
         }
         Command::Use(arguments) => {
-            let keys = session.ask("POST", &format!("{}/use", cluster_key_path(&arguments.id)), None)?;
+            let keys = session.ask("POST", &format!("{}/use", of(&arguments.id)), None)?;
             session.say(&format!("{} closes messages from now on", arguments.id));
             session.show(&keys, &KEYS)
         }
         Command::Remove(arguments) => {
             session.confirm(&format!("remove the key {}?", arguments.id))?;
-            session.ask("DELETE", &cluster_key_path(&arguments.id), None)?;
+            session.ask("DELETE", &of(&arguments.id), None)?;
             session.done(&json!({"removed": arguments.id}), &format!("{} is removed", arguments.id))
         }
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::exit::{Failure, UNHEALTHY};
 use super::output::{View, print};
 use super::session::{Session, span};
-use crate::client::{Body, encoded, member_path};
+use crate::client::{Body, encoded};
 
 /// See, join and leave a cluster of servers.
 #[derive(FromArgs, ArgsInfo)]
@@ -288,6 +288,10 @@ fn keygen(session: &Session) -> Result<(), Failure> {
         true => Ok(print(&key)?),
         false => session.show(&json!({"key": key}), &KEY),
     }
+}
+
+fn member_path(id: &str) -> String {
+    format!("{PATH}/members/{}", encoded(id))
 }
 
 fn text<'v>(value: &'v Value, name: &str) -> &'v str {

@@ -8,7 +8,7 @@ use super::super::exit::Failure;
 use super::super::output::View;
 use super::super::session::Session;
 use super::{all, text};
-use crate::client::{Body, encoded, service_path};
+use crate::client::{Body, encoded};
 
 /// Offer services on the server's node.
 #[derive(FromArgs, ArgsInfo)]
@@ -143,6 +143,7 @@ const SERVICES: View<'_> = View {
 };
 
 pub fn run(command: Command, session: &Session) -> Result<(), Failure> {
+    let of = |id: &str| format!("{PATH}/{}", encoded(id));
     match command {
         Command::Register(arguments) => {
             let body = Body::Json(description(&arguments)?);
@@ -157,12 +158,12 @@ pub fn run(command: Command, session: &Session) -> Result<(), Failure> {
                 .as_object_mut()
                 .into_iter()
                 .for_each(|members| members.retain(|_, value| !value.is_null()));
-            let path = format!("{}/report", service_path(&arguments.id));
+            let path = format!("{}/report", of(&arguments.id));
             let service = session.ask("POST", &path, Some(Body::Json(report)))?;
             session.done(&service, &format!("{} is {}", arguments.id, text(&service, "status")))
         }
         Command::Deregister(arguments) => {
-            session.ask("DELETE", &service_path(&arguments.id), None)?;
+            session.ask("DELETE", &of(&arguments.id), None)?;
             let line = format!("{} is offered no longer", arguments.id);
             session.done(&json!({"deregistered": arguments.id}), &line)
         }
