@@ -6,10 +6,13 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::thread;
 
+use badbatch::base::deadline::Deadline;
+use badbatch::cluster::swim::{NodeId, State};
+use badbatch::cluster::{Cluster, ClusterConfig, Keyring};
 use serde_json::Value;
 
 use crate::cli::endpoint;
-use crate::support::{Folder, PROGRAM, Running};
+use crate::support::{Folder, PATIENCE, PROGRAM, Running};
 
 const OURS: [&str; 8] = ["API_KEYS", "BIND", "CONFIG", "DATA_DIR", "ENDPOINT", "OUTPUT", "TIMEOUT", "TOKEN"];
 
@@ -91,6 +94,7 @@ fn every_form_tells_every_check() {
         "disk",
         "server",
         "version",
+        "cluster",
     ];
     assert_eq!(names, all);
     for check in checks {
@@ -98,7 +102,7 @@ fn every_form_tells_every_check() {
         assert!(["ok", "note", "warning"].contains(&status), "{check}");
         assert!(status == "ok" || check["advice"].is_string(), "{check}");
     }
-    for name in ["config", "port", "disk", "server", "version"] {
+    for name in ["config", "port", "disk", "server", "version", "cluster"] {
         assert_eq!(check(&result, name)["status"], "ok", "{result}");
     }
     assert!(check(&result, "disk")["found"].as_str().is_some_and(|found| found.starts_with("fsync p50")));
@@ -226,6 +230,51 @@ fn a_configuration_is_checked_and_says_where_to_look() {
 }
 
 #[test]
+fn a_cluster_is_looked_at_with_its_members_and_its_keys() {
+    let cluster = |server: &Running, variables: &[(&str, &str)]| {
+        verdict("cluster", &[&[("BADBATCH_ENDPOINT", &*endpoint(server))], variables].concat(), &[])
+    };
+    let (status, said, code) = cluster(&Running::start(""), &[]);
+    assert!(status == "ok" && code == 0 && said.contains("in none"), "{said}");
+    let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let a = Running::start(&format!(
+        "cluster: {{enabled: true, bind_addr: '127.0.0.1:0', node_id: a, probe_interval_ms: 200, probe_timeout_ms: 100, \
+         gossip_interval_ms: 50, enable_encryption: true, encryption_key: '{key}'}}\n\
+         auth: {{enabled: true, api_keys: [admin]}}\n"
+    ));
+    let admin = [("BADBATCH_TOKEN", "admin")];
+    let (status, said, code) = cluster(&a, &admin);
+    assert!(status == "ok" && code == 0 && said.contains("1 alive, 0 suspect, 0 dead; encrypted;"), "{said}");
+    // Who has no key hears one word of it.
+    let (status, said, code) = cluster(&a, &[]);
+    assert!(status == "note" && code == 0 && said.contains("healthy, and no more is told"), "{said}");
+    let node = a.node.cluster().expect("it is in a cluster");
+    node.change_keys(|ring| ring.add([7; 32])).expect("there is room");
+    let (status, said, code) = cluster(&a, &admin);
+    assert!(status == "note" && code == 0 && said.contains("2 keys"), "{said}");
+    // One that joins, and goes without a word.
+    let mut config = ClusterConfig::new(NodeId::new("b").expect("a name"));
+    (config.seeds, config.keyring) = (vec![node.address()], Keyring::new([[7; 32]]));
+    let b = Cluster::start(config).expect("it starts");
+    let is_seen_as = |state: State| node.members().iter().any(|member| member.state == state);
+    let deadline = Deadline::after(PATIENCE);
+    let until = |state: State| {
+        while !is_seen_as(state) {
+            assert!(!deadline.has_passed(), "b was never {state:?}");
+            thread::yield_now();
+        }
+    };
+    until(State::Alive);
+    drop(b);
+    until(State::Dead);
+    let (status, said, code) = cluster(&a, &admin);
+    assert!(status == "failed" && code == 8 && said.contains("1 of 2 members are dead"), "{said}");
+    let (status, said, _) =
+        verdict("server", &[("BADBATCH_ENDPOINT", &*endpoint(&a)), ("BADBATCH_TOKEN", "admin")], &[]);
+    assert!(status == "warning" && said.contains("the cluster is unhealthy"), "{said}");
+}
+
+#[test]
 fn strict_takes_warnings_for_failures() {
     // What tests are built of is a warning already.
     let (code, _, errors) = doctor(&Folder::new(), &[], &["--strict"]);
@@ -283,6 +332,7 @@ fn a_bundle_has_everything_but_secrets() {
         "/server/config/settings/0",
         "/server/metrics/disruptors/0",
         "/server/disruptors/items/0",
+        "/server/cluster/error",
     ] {
         assert!(told.pointer(part).is_some_and(|value| !value.is_null()), "{part}: {bundle}");
     }

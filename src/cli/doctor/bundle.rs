@@ -24,12 +24,13 @@ const SHOWN: [&str; 9] = [
 ];
 
 /// What is asked of the server, by name.
-const ASKED: [(&str, &str); 6] = [
+const ASKED: [(&str, &str); 7] = [
     ("version", "/api/v1/version"),
     ("process", "/api/v1/server"),
     ("config", "/api/v1/config"),
     ("metrics", "/api/v1/metrics"),
     ("disruptors", "/api/v1/disruptor?limit=500"),
+    ("cluster", "/api/v1/cluster"),
     ("prometheus", "/metrics?format=text"),
 ];
 

@@ -1,10 +1,11 @@
 //! `badbatch doctor`: whether this machine and the server are fit, and what to do if not.
 //!
 //! A check looks at one thing and says what it found; `machine.rs` has those of the machine, `place.rs` those of where a
-//! server would live, `server.rs` those of a server that runs. Nothing is changed, and nothing is waited for long.
+//! server would live, `server.rs` those of a server that runs, `cluster.rs` that of its cluster. Nothing is changed, and nothing is waited for long.
 
 mod bundle;
 mod check;
+mod cluster;
 mod machine;
 mod place;
 mod server;
@@ -58,6 +59,7 @@ pub fn run(arguments: &Doctor, mut session: Session) -> Result<(), Failure> {
     let mut checks = machine::checks();
     checks.extend(place::Place::find(arguments.config.as_deref()).checks());
     checks.extend(server::checks(&answer, session.client.endpoint()));
+    checks.extend(cluster::check(&answer, &session.client));
     let worst = checks.iter().map(|check| check.verdict).max().unwrap_or(Verdict::Ok);
     let list: Value = checks.iter().map(Check::to_json).collect();
     let result = json!({"status": worst.name(), "checks": list});

@@ -72,7 +72,10 @@ fn server(answer: &Answer, endpoint: &str) -> Check {
             );
             let parts = health["components"].as_array().into_iter().flatten();
             let reasons = parts.flat_map(|part| part["reasons"].as_array().into_iter().flatten());
-            let reasons: Vec<_> = reasons.filter_map(Value::as_str).collect();
+            let cluster = health["cluster"]["status"].as_str().filter(|status| *status != "healthy");
+            let cluster = cluster.map(|status| format!("the cluster is {status}"));
+            let reasons = reasons.filter_map(Value::as_str).map(str::to_owned).chain(cluster);
+            let reasons: Vec<_> = reasons.collect();
             let advice = match reasons.is_empty() {
                 true => {
                     "which one, and why: badbatch disruptor list, badbatch disruptor health NAME".to_owned()
