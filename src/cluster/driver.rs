@@ -39,6 +39,8 @@ const REQUESTERS: usize = 8;
 const STREAMS_MAX: usize = 64;
 /// After the system has had no room for another stream.
 const PAUSE: Duration = Duration::from_millis(20);
+/// Between two looks for what is to be logged besides events.
+const LOG_INTERVAL: Duration = Duration::from_secs(1);
 /// Between two requests to seeds that have not answered.
 const SEED_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -85,6 +87,7 @@ pub(super) struct Shared {
     envelope: Arc<RwLock<Envelope>>,
     conversations: Arc<Conversations>,
     packet_bytes_max: usize,
+    members_max: usize,
     advertised: SocketAddr,
     address: SocketAddr,
     seeds: Vec<SocketAddr>,
@@ -153,7 +156,7 @@ impl Cluster {
             ..config.swim
         };
         let picks = Mutex::new(Picks::new(settings.seed));
-        let id = settings.id.clone();
+        let (id, members_max) = (settings.id.clone(), settings.members_max);
         let (requests, wanted) = sync_channel(REQUESTS_MAX);
         let node = Node {
             swim: Swim::new(settings, Duration::ZERO),
@@ -173,6 +176,7 @@ impl Cluster {
             id,
             envelope,
             packet_bytes_max: config.packet_bytes_max,
+            members_max,
             advertised: address,
             address: local,
             seeds: config.seeds.into_iter().filter(|seed| *seed != address).collect(),
@@ -188,11 +192,7 @@ impl Cluster {
         let mut cluster = Self { shared, threads: Vec::new() };
         let watch = cluster.watch();
         // A log that nobody reads holds up nothing else.
-        cluster.spawn("swim-log", |_| {
-            // Notes are between those who send and those who watch.
-            let events = watch.into_iter().filter(|event| !matches!(event, Event::Note { .. }));
-            events.for_each(|event| log::info!(target: "cluster", "{event}"));
-        })?;
+        cluster.spawn("swim-log", move |shared| shared.write_log(&watch))?;
         let wanted = Arc::new(Mutex::new(wanted));
         cluster.spawn("swim-time", Shared::keep_time)?;
         cluster.spawn("swim-datagrams", Shared::hear)?;
@@ -265,9 +265,13 @@ impl Cluster {
         self.shared.node.lock().swim.awareness()
     }
 
-    /// Messages that were not taken, by why.
+    /// Messages that were not taken, and members and services that messages told of when there were
+    /// [`members_max`](Settings::members_max) of them, by why.
     pub fn refusals(&self) -> BTreeMap<&'static str, u64> {
-        self.shared.node.lock().refusals.clone()
+        let node = self.shared.node.lock();
+        let mut refusals = node.refusals.clone();
+        refusals.extend(too_many(&node.swim).into_iter().filter(|(_, count)| *count > 0));
+        refusals
     }
 
     /// Events that watches had no room for, all together.
@@ -522,6 +526,30 @@ impl Shared {
         }
     }
 
+    /// Writes down what a watch sees, and the first time and at each doubling that there is no room for more.
+    fn write_log(&self, watch: &Watch) {
+        let mut written = too_many(&self.node.lock().swim);
+        loop {
+            match watch.next(LOG_INTERVAL) {
+                None if watch.is_over() => return,
+                // Notes are between those who send and those who watch.
+                None | Some(Event::Note { .. }) => {}
+                Some(event) => log::info!(target: "cluster", "{event}"),
+            }
+            let counted = too_many(&self.node.lock().swim);
+            for ((why, count), (_, before)) in counted.into_iter().zip(&mut written) {
+                if count.checked_ilog2() > before.checked_ilog2() {
+                    *before = count;
+                    let most = self.members_max;
+                    log::warn!(
+                        target: "cluster", count = count;
+                        "{why}: this node takes up no more than {most}, and does not know the others; raise members_max"
+                    );
+                }
+            }
+        }
+    }
+
     /// Counts what is not for this node, and says so the first time, and at each doubling.
     fn refuse(&self, error: WireError, from: SocketAddr) {
         let why = match error {
@@ -664,6 +692,11 @@ impl Shared {
             None => Err(WireError::TooLong(STREAM_BYTES_MAX)),
         })
     }
+}
+
+/// How often there was no room, by for what.
+fn too_many(swim: &Swim) -> [(&'static str, u64); 2] {
+    [("too_many_members", swim.refused_members()), ("too_many_services", swim.refused_services())]
 }
 
 /// Both sockets at one port, also where the port is to be any.

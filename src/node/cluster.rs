@@ -288,6 +288,7 @@ fn config(
     config.swim.indirect_probes = settings.number("cluster.indirect_probes") as usize;
     config.swim.suspicion_mult = settings.number("cluster.suspicion_mult") as u32;
     config.swim.fanout = settings.number("cluster.fanout") as usize;
+    config.swim.members_max = settings.number("cluster.members_max") as usize;
     config.swim.push_pull_interval = Duration::from_secs(settings.number("cluster.push_pull_interval_secs"));
     Ok(config)
 }

@@ -503,6 +503,24 @@ fn who_has_another_key_or_name_does_not_get_in_and_the_log_says_why() {
     assert!(fits(&state, &told), "{state}");
 }
 
+#[test]
+fn a_node_that_has_no_room_for_more_members_says_so() {
+    let config = Folder::new();
+    let file = config.0.join("c.yaml").display().to_string();
+    fs::write(&file, format!("cluster: {{{FAST}, node_id: full, members_max: 1}}\n")).expect("it is written");
+    let full = Process::start(&["--bind", "127.0.0.1:0", "--config", &file]);
+    let told = full.client().get("/api/v1/cluster").json();
+    let seeds = format!("seed_nodes: ['{}']", told["address"].as_str().expect("an address"));
+    let others = ["a", "b"].map(|id| member(&format!("node_id: {id}, {seeds}"), ""));
+    while !full.log_line().contains("too_many_members: this node takes up no more than 1") {}
+    assert!(others.iter().all(|other| sees(other, "full", State::Alive)));
+    let told = full.client().get("/api/v1/cluster").json();
+    let refused = json!({"members": {"alive": 2}, "refusals": {"too_many_members": "number"}});
+    assert!(fits(&told, &refused), "{told}");
+    let page = full.client().get("/metrics").text();
+    assert!(page.contains("messages_refused_total{reason=\"too_many_members\"}"), "{page}");
+}
+
 fn typed(server: &Running, arguments: &[&str]) -> (i32, String, String) {
     run(&endpoint(server), &[&["cluster"], arguments].concat(), "")
 }

@@ -304,6 +304,8 @@ fn strangers_that_are_made_up_have_a_limit() {
         net.input(0, Input::Datagram { from: address(1), body: &body });
     }
     assert_eq!(net.nodes[0].swim.members().count(), 50);
+    // One of the 50 is real.
+    assert_eq!(net.nodes[0].swim.refused_members(), 951);
 }
 
 #[test]

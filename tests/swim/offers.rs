@@ -341,6 +341,7 @@ fn services_that_are_made_up_have_limits() {
     // Their owner takes all of them back.
     assert_eq!(sees(&net, 0, 1), SERVICES_MAX);
     assert_eq!(sees(&net, 0, 9), 0, "a node that is not known");
+    assert_eq!(net.nodes[0].swim.refused_services(), 0, "it is one node that has too many");
     until(&mut net, secs(120), |net| sees(net, 0, 1) == 0);
     let stranger =
         Update::Alive { id: id(9), incarnation: 0, address: address(9), metadata: Metadata::default() };
@@ -350,7 +351,9 @@ fn services_that_are_made_up_have_limits() {
     for number in 0..1000 {
         tell(&mut net, 0, &[offered(9, service(&format!("more-{number}")), number + 2)]);
     }
-    assert!(sees(&net, 0, 9) <= 400 - SERVICES_MAX);
+    let seen = sees(&net, 0, 9);
+    assert!(seen <= 400 - SERVICES_MAX);
+    assert_eq!(net.nodes[0].swim.refused_services(), 1001 - seen as u64);
 }
 
 #[test]

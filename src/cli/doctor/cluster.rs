@@ -64,7 +64,7 @@ fn judge(cluster: &Value) -> Check {
         }
     );
     if !refusals.is_empty() {
-        found += &format!("; messages refused: {}", refusals.join(", "));
+        found += &format!("; refused: {}", refusals.join(", "));
     }
 
     let mut advice = Vec::new();
@@ -86,7 +86,7 @@ fn judge(cluster: &Value) -> Check {
     advise(
         !refusals.is_empty(),
         Verdict::Note,
-        "its log says whose messages; a node may have another key or another cluster's name".to_owned(),
+        "its log says why: perhaps another key, another cluster's name, or more than members_max".to_owned(),
     );
     let worst = advice.iter().map(|(verdict, _)| *verdict).max().unwrap_or(Verdict::Ok);
     let advice: Vec<_> = advice.into_iter().map(|(_, text)| text).collect();

@@ -200,6 +200,8 @@ pub struct Swim {
     members: BTreeMap<NodeId, Known>,
     /// Members that are alive or suspect.
     present: usize,
+    /// How often one was not taken up since there were `members_max`.
+    refused: u64,
     /// Every member once, shuffled anew after each round of probes.
     order: Vec<NodeId>,
     next: usize,
@@ -263,6 +265,7 @@ impl Swim {
             is_leaving: false,
             members: BTreeMap::new(),
             present: 0,
+            refused: 0,
             order: Vec::new(),
             next: 0,
             turn: 0,
@@ -697,6 +700,7 @@ impl Swim {
         state: State,
     ) {
         if self.members.len() >= self.settings.members_max {
+            self.refused += 1;
             return;
         }
         let member = Member { id: id.clone(), address, incarnation, state, metadata, since: self.now };

@@ -28,6 +28,7 @@ pub struct Offers {
     version: u64,
     nodes: BTreeMap<NodeId, BTreeMap<String, Kept>>,
     total: usize,
+    refused: u64,
 }
 
 #[derive(Debug)]
@@ -49,7 +50,12 @@ pub struct Change {
 impl Offers {
     /// No services yet, of the node `own`.
     pub fn new(own: NodeId, reclaim: Duration, total_max: usize) -> Self {
-        Self { own, reclaim, total_max, version: 0, nodes: BTreeMap::new(), total: 0 }
+        Self { own, reclaim, total_max, version: 0, nodes: BTreeMap::new(), total: 0, refused: 0 }
+    }
+
+    /// How often one was not taken up since there were too many.
+    pub fn refused(&self) -> u64 {
+        self.refused
     }
 
     /// What a node offers.
@@ -88,8 +94,11 @@ impl Offers {
     /// Takes up what is said of another node's service: what has changed, or nothing.
     pub fn hear(&mut self, now: Duration, record: &ServiceRecord) -> Option<Change> {
         let kept = self.nodes.get(record.node()).and_then(|services| services.get(record.id()));
-        let is_taken = kept.map_or(self.total < self.total_max, |kept| kept.yields_to(record));
-        if !is_taken || !is_sound(record) {
+        if kept.is_none() && self.total >= self.total_max {
+            self.refused += 1;
+            return None;
+        }
+        if kept.is_some_and(|kept| !kept.yields_to(record)) || !is_sound(record) {
             return None;
         }
         let before = self.put(now, record.clone())?;

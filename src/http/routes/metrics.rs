@@ -204,7 +204,7 @@ fn membership(page: &mut Exposition, call: &Call<'_>, cluster: &Cluster) {
     }
     page.family("badbatch_cluster_awareness", Kind::Gauge, "This node's own health, 0 for well, up to 8.");
     page.sample(&[], cluster.awareness());
-    let help = "Messages that were not taken, by reason.";
+    let help = "Messages, and members and services in them, that were not taken, by reason.";
     page.family("badbatch_cluster_messages_refused_total", Kind::Counter, help);
     for (reason, count) in cluster.refusals() {
         page.sample(&[("reason", reason)], count);

@@ -101,6 +101,7 @@ pub const KEYS: &[Key] = &[
     key("cluster.fanout", Kind::Number(1, 64), "3"),
     key("cluster.push_pull_interval_secs", Kind::Number(1, 86_400), "30"),
     key("cluster.packet_bytes_max", Kind::Number(512, 65_507), "1400"),
+    key("cluster.members_max", Kind::Number(1, 65_536), "65536"),
     key("cluster.enable_compression", Kind::Switch, "true"),
     key("cluster.enable_encryption", Kind::Switch, "false").from("BADBATCH_CLUSTER_ENCRYPTION"),
     key("cluster.encryption_key", Kind::Secret, "null").from("BADBATCH_CLUSTER_KEY").secret(),

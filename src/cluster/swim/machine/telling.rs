@@ -25,6 +25,16 @@ impl Swim {
         nodes.into_iter().flat_map(|node| self.offers.of(node))
     }
 
+    /// How often a member was not taken up since there were [`members_max`](super::Settings::members_max).
+    pub fn refused_members(&self) -> u64 {
+        self.refused
+    }
+
+    /// How often a service of another node was not taken up since there were as many.
+    pub fn refused_services(&self) -> u64 {
+        self.offers.refused()
+    }
+
     /// What this node offers under an id.
     pub fn own_offer(&self, id: &str) -> Option<&Arc<Offer>> {
         self.offers.get(&self.settings.id, id)
