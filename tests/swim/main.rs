@@ -289,6 +289,35 @@ fn a_node_that_has_moved_takes_old_news_of_itself_for_another_node_once() {
     assert_eq!(hear(), []);
 }
 
+/// What becomes of the only other member after one probe, to which only what is recorded answers, and the answers that it
+/// owed.
+fn probe_one(seed: u64, recorded: &[Vec<u8>]) -> (State, Vec<Vec<u8>>) {
+    let mut swim = Swim::new(Settings::new(id(0), address(0), seed), Duration::ZERO);
+    let (address, metadata) = (address(1), Metadata::default());
+    swim.remember([Record { id: id(1), address, incarnation: 0, state: State::Alive, metadata }]);
+    let mut owed = Vec::new();
+    while swim.deadline() < secs(2) {
+        let now = swim.deadline();
+        for output in swim.handle(now, Input::Time) {
+            let Output::Datagram { body, .. } = output else { continue };
+            if let Ok((Some(Message::Ping { number, .. }), _)) = decode(&body) {
+                owed.push(encode(&Some(Message::Ack { number })));
+                for body in recorded {
+                    swim.handle(now, Input::Datagram { from: address, body });
+                }
+            }
+        }
+    }
+    (swim.member(id(1).as_str()).expect("it is known").state, owed)
+}
+
+#[test]
+fn what_answered_in_a_former_run_answers_nothing_in_the_next_one() {
+    let (_, owed) = probe_one(1, &[]);
+    assert_eq!(probe_one(1, &owed).0, State::Alive);
+    assert_eq!(probe_one(2, &owed).0, State::Suspect);
+}
+
 #[test]
 fn strangers_that_are_made_up_have_a_limit() {
     let mut net = Net::with(2, 16, |settings| settings.members_max = 50);

@@ -255,6 +255,8 @@ impl Swim {
     /// A node that knows nobody.
     pub fn new(settings: Settings, now: Duration) -> Self {
         let rng = Rng::new(settings.seed);
+        // So that what answered a question of a former run answers none of this one.
+        let first_number = Rng::new(!settings.seed).next_u64() >> 32;
         let update_bytes_max = settings.body_bytes_max.saturating_sub(MESSAGE_BYTES_MAX);
         let offers = Offers::new(settings.id.clone(), settings.reclaim, settings.members_max);
         let mut swim = Self {
@@ -277,7 +279,7 @@ impl Swim {
             offers,
             notes: Notes::default(),
             timers: BinaryHeap::new(),
-            counter: 0,
+            counter: first_number,
             outputs: Vec::new(),
         };
         // Nodes that start together do not all ask together.
