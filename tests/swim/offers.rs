@@ -76,6 +76,26 @@ fn services_are_known_everywhere_though_much_is_lost() {
 }
 
 #[test]
+fn what_is_offered_comes_by_node_and_id_from_those_who_take_part() {
+    let mut net = Net::new(4, 45);
+    net.introduce();
+    for (node, name) in [(2, "b"), (0, "b"), (1, "a"), (0, "a"), (3, "a")] {
+        offer(&mut net, node, name, Status::Passing, 0);
+    }
+    let listed = |net: &Net| -> Vec<(NodeId, String)> {
+        offers(&net.nodes[1].swim).into_iter().map(|(node, name, ..)| (node, name)).collect()
+    };
+    let by = |wanted: &[(usize, &str)]| -> Vec<(NodeId, String)> {
+        wanted.iter().map(|(node, name)| (id(*node), (*name).to_owned())).collect()
+    };
+    until(&mut net, secs(30), |net| listed(net) == by(&[(0, "a"), (0, "b"), (1, "a"), (2, "b"), (3, "a")]));
+    net.input(0, Input::Leave);
+    until(&mut net, secs(30), |net| listed(net) == by(&[(1, "a"), (2, "b"), (3, "a")]));
+    net.input(1, Input::Leave);
+    assert_eq!(listed(&net), by(&[(2, "b"), (3, "a")]));
+}
+
+#[test]
 fn news_of_one_service_travels_by_gossip() {
     let mut net = Net::new(100, 32);
     net.introduce();

@@ -63,6 +63,14 @@ impl Offers {
         self.nodes.get(node).into_iter().flatten().filter_map(|(_, kept)| kept.record.offer())
     }
 
+    /// Nodes, and what each of them offers.
+    pub fn by_node(&self) -> impl Iterator<Item = (&NodeId, impl Iterator<Item = &Arc<Offer>>)> {
+        self.nodes.iter().map(|(node, services)| {
+            let offers = services.values().filter_map(|kept| kept.record.offer());
+            (node, offers)
+        })
+    }
+
     /// What a node offers under this id.
     pub fn get(&self, node: &NodeId, id: &str) -> Option<&Arc<Offer>> {
         self.nodes.get(node)?.get(id)?.record.offer()

@@ -18,11 +18,11 @@ const UPDATE_BYTES: usize = 3;
 impl Swim {
     /// What is offered by this node, and by members that take part; by node and id.
     pub fn offers(&self) -> impl Iterator<Item = &Arc<Offer>> {
-        let present = self.members().filter(|member| member.state.is_present()).map(|member| &member.id);
-        let own = (!self.is_leaving).then_some(&self.settings.id);
-        let mut nodes: Vec<&NodeId> = present.chain(own).collect();
-        nodes.sort_unstable();
-        nodes.into_iter().flat_map(|node| self.offers.of(node))
+        let takes_part = |node: &NodeId| match *node == self.settings.id {
+            true => !self.is_leaving,
+            false => self.member(node.as_str()).is_some_and(|member| member.state.is_present()),
+        };
+        self.offers.by_node().filter(move |(node, _)| takes_part(node)).flat_map(|(_, offers)| offers)
     }
 
     /// How often a member was not taken up since there were [`members_max`](super::Settings::members_max).
