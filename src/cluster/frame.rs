@@ -10,14 +10,15 @@ use crate::base::deadline::Deadline;
 ///
 /// Errors: the other side has gone, or has not taken all of it in time.
 pub fn write(stream: &TcpStream, bytes: &[u8], time: Duration) -> io::Result<()> {
-    InTime::new(stream, time).write_all(&[&(bytes.len() as u32).to_be_bytes()[..], bytes].concat())
+    InTime::new(stream, Deadline::after(time))
+        .write_all(&[&(bytes.len() as u32).to_be_bytes()[..], bytes].concat())
 }
 
 /// Reads a frame; nothing if more than `bytes_max` are announced.
 ///
 /// Errors: the other side has gone, or has not said all of it in time, however slowly it goes on.
 pub fn read(stream: &TcpStream, bytes_max: usize, time: Duration) -> io::Result<Option<Vec<u8>>> {
-    let mut stream = InTime::new(stream, time);
+    let mut stream = InTime::new(stream, Deadline::after(time));
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;
     let length = u32::from_be_bytes(length) as usize;
@@ -34,14 +35,16 @@ pub fn read(stream: &TcpStream, bytes_max: usize, time: Duration) -> io::Result<
 }
 
 /// A connection, until its time is over.
-struct InTime<'s> {
+#[derive(Debug)]
+pub struct InTime<'s> {
     stream: &'s TcpStream,
     deadline: Deadline,
 }
 
 impl<'s> InTime<'s> {
-    fn new(stream: &'s TcpStream, time: Duration) -> Self {
-        Self { stream, deadline: Deadline::after(time) }
+    /// Reads and writes fail once the deadline has passed.
+    pub fn new(stream: &'s TcpStream, deadline: Deadline) -> Self {
+        Self { stream, deadline }
     }
 
     fn left(&self) -> io::Result<Option<Duration>> {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::driver::Cluster;
+use super::http_check;
 use super::swim::{STATUS_NOTE_BYTES_MAX, Service, ServiceError, State, Status};
 use crate::base::deadline::Deadline;
 
@@ -34,7 +35,7 @@ pub enum Check {
         path: String,
         /// Between the end of one and the beginning of the next one.
         interval: Duration,
-        /// Until the head of the answer is there, in whole seconds.
+        /// Until the status of the answer is there. Looking up a host's name may take longer.
         timeout: Duration,
     },
 }
@@ -44,10 +45,10 @@ const SPAN_MAX: Duration = Duration::from_secs(24 * 3600);
 const TIMEOUT_MAX: Duration = Duration::from_secs(5);
 
 impl Check {
-    /// Whether a service can be checked so.
+    /// Whether services can be checked so.
     ///
     /// Errors: [`ServiceError::Check`].
-    pub fn validate(&self, service: &Service) -> Result<(), ServiceError> {
+    pub fn validate(&self) -> Result<(), ServiceError> {
         let refuse = |message: String| Err(ServiceError::Check(message));
         let span = self.interval().unwrap_or_else(|| self.timeout());
         if !(SPAN_MIN..=SPAN_MAX).contains(&span) {
@@ -64,17 +65,8 @@ impl Check {
             ));
         }
         let Self::Http { path, .. } = self else { return Ok(()) };
-        if timeout.subsec_nanos() != 0 {
-            return refuse(format!("an HTTP check cannot wait for {timeout:?}; take whole seconds"));
-        }
         if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
             return refuse(format!("{path:?} is no path of an HTTP check; take / and ASCII without spaces"));
-        }
-        if service.address.contains([':', '%']) {
-            let address = &service.address;
-            return refuse(format!(
-                "an HTTP check does not reach {address:?}; take an IPv4 address or the name of a host"
-            ));
         }
         Ok(())
     }
@@ -234,44 +226,53 @@ impl Book {
 
 impl Watched {
     fn try_tcp(&self, timeout: Duration) -> (Status, String) {
-        match connect(&self.address, self.port, timeout) {
-            Ok(()) => (Status::Passing, String::new()),
+        match connect(&self.address, self.port, Deadline::after(timeout)) {
+            Ok(_) => (Status::Passing, String::new()),
             Err(error) => (Status::Critical, note(error)),
         }
     }
 
     fn try_http(&self, path: &str, timeout: Duration) -> (Status, String) {
-        let request = minreq::get(format!("http://{}:{}{path}", self.address, self.port))
-            .with_header("user-agent", concat!("badbatch/", env!("CARGO_PKG_VERSION")))
-            .with_timeout(timeout.as_secs())
-            .with_follow_redirects(false);
-        // Whatever follows the head is not read.
-        match request.send_lazy() {
-            Ok(answer) => {
-                let status = match answer.status_code {
+        let deadline = Deadline::after(timeout);
+        let answer = connect(&self.address, self.port, deadline)
+            .and_then(|stream| http_check::status(&stream, &self.host(), path, deadline));
+        match answer {
+            Ok(status) => {
+                let verdict = match status {
                     200..=299 => Status::Passing,
                     429 => Status::Warning,
                     _ => Status::Critical,
                 };
-                (status, format!("HTTP {}", answer.status_code))
+                (verdict, format!("HTTP {status}"))
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) => {
+                (Status::Critical, format!("no answer within {timeout:?}"))
             }
             Err(error) => (Status::Critical, note(error)),
+        }
+    }
+
+    /// As a request names it, without what only this machine knows of it. Source: RFC 9110, 7.2; RFC 6874.
+    fn host(&self) -> String {
+        let address = self.address.split('%').next().unwrap_or_default();
+        match address.contains(':') {
+            true => format!("[{address}]:{}", self.port),
+            false => format!("{address}:{}", self.port),
         }
     }
 }
 
 /// A connection to one of a name's addresses.
-fn connect(address: &str, port: u16, timeout: Duration) -> io::Result<()> {
+fn connect(address: &str, port: u16, deadline: Deadline) -> io::Result<TcpStream> {
     let addresses = (address, port).to_socket_addrs()?;
-    let deadline = Deadline::after(timeout);
     let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in addresses {
-        let left = deadline.remaining().unwrap_or(timeout);
+        let left = deadline.remaining().unwrap_or(TIMEOUT_MAX);
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
         match TcpStream::connect_timeout(&address, left) {
-            Ok(_) => return Ok(()),
+            Ok(stream) => return Ok(stream),
             Err(error) => failed = error,
         }
     }
@@ -351,10 +352,8 @@ mod tests {
             interval: millis(2000),
             timeout: millis(timeout),
         };
-        let told = |check: &Check, address: &str| {
-            let service = service("web", address);
-            check.validate(&service).map_or_else(|error| error.to_string(), |()| String::new())
-        };
+        let told =
+            |check: &Check| check.validate().map_or_else(|error| error.to_string(), |()| String::new());
         for (check, part) in [
             (Check::Ttl(millis(100)), ""),
             (Check::Ttl(millis(99)), "every 99ms cannot be; take 100 ms to a day"),
@@ -365,16 +364,28 @@ mod tests {
             (tcp(100, 0), "more than 0"),
             (tcp(0, 0), "every 0ns"),
             (http("/health?deep", 2000), ""),
-            (http("/", 1500), "whole seconds"),
+            (http("/", 1), ""),
             (http("health", 1000), "is no path"),
             (http("/a b", 1000), "is no path"),
             (http("/a\r\nx: y", 1000), "is no path"),
         ] {
-            let told = told(&check, "localhost");
+            let told = told(&check);
             assert!(told.contains(part) && told.is_empty() == part.is_empty(), "{check:?}: {told}");
         }
-        assert_eq!(told(&tcp(100, 100), "::1"), "");
-        assert!(told(&http("/", 1000), "::1").contains("IPv4"));
+    }
+
+    #[test]
+    fn a_host_is_named_as_it_is_in_urls() {
+        for (address, host) in [
+            ("10.0.0.7", "10.0.0.7:1"),
+            ("web", "web:1"),
+            ("::1", "[::1]:1"),
+            ("fe80::1%eth0", "[fe80::1]:1"),
+        ] {
+            let mut book = Book::default();
+            book.watch(&service("web", address), Some(Check::Ttl(Duration::ZERO)));
+            assert_eq!(book.watched["web"].host(), host);
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod conversation;
 mod driver;
 mod frame;
 mod health;
+mod http_check;
 mod services;
 pub mod swim;
 mod watch;

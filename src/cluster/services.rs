@@ -25,7 +25,7 @@ impl Cluster {
     /// Errors: [`ServiceError`]; nothing has changed then.
     pub fn register(&self, service: Service, check: Option<Check>) -> Result<(), ServiceError> {
         if let Some(check) = &check {
-            check.validate(&service)?;
+            check.validate()?;
         }
         self.shared.register(&service, check)
     }

@@ -51,7 +51,10 @@ struct Web {
 
 impl Web {
     fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+        Self::start_on(TcpListener::bind("127.0.0.1:0").expect("there is a port"))
+    }
+
+    fn start_on(listener: TcpListener) -> Self {
         let address = listener.local_addr().expect("it has one");
         let (status, is_over) = (Arc::new(AtomicU16::new(200)), Arc::new(AtomicBool::new(false)));
         let requests = Arc::new(AtomicU16::new(0));
@@ -231,7 +234,7 @@ fn an_http_check_sees_the_status_of_the_answer() {
         (500, Status::Critical, "HTTP 500"),
         (200, Status::Passing, "HTTP 200"),
         (302, Status::Critical, "HTTP 302"),
-        (0, Status::Critical, "timeout"),
+        (0, Status::Critical, "no answer within 1s"),
         (201, Status::Passing, "HTTP 201"),
     ] {
         web.answer(answer);
@@ -251,6 +254,24 @@ fn an_http_check_sees_the_status_of_the_answer() {
     nodes[0].report("ttl", Status::Passing, "").expect("it is its own");
     until("over", || note(&nodes[1], "ttl").contains("2s"));
     assert!(listener.accept().is_err() && status(&nodes[0], "web").is_none());
+}
+
+#[test]
+fn an_http_check_waits_for_parts_of_a_second_and_reaches_ipv6() {
+    let nodes = started(1, |_| {});
+    let mut webs = vec![Web::start()];
+    match TcpListener::bind("[::1]:0") {
+        Ok(listener) => webs.push(Web::start_on(listener)),
+        Err(error) => println!("only IPv4 is tried: {error}"),
+    }
+    for web in webs {
+        let check = Check::Http { path: "/health?deep=1".to_owned(), interval: FAST, timeout: FAST };
+        nodes[0].register(service("web", web.address), Some(check)).expect("it may be");
+        until("passing", || note(&nodes[0], "web") == "HTTP 200");
+        web.answer(0);
+        until("critical", || note(&nodes[0], "web") == "no answer within 100ms");
+        assert_eq!(status(&nodes[0], "web"), Some(Status::Critical));
+    }
 }
 
 #[test]
