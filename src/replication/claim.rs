@@ -79,6 +79,8 @@ pub struct Claim {
     before: Option<Reign>,
     /// Those whose copies counted in the last reign.
     set: Set,
+    /// Whether too few of them have answered to go on with them.
+    is_alone: bool,
     attempts: u32,
 }
 
@@ -107,6 +109,7 @@ impl Claim {
             highest: None,
             before: None,
             set: Set::default(),
+            is_alone: true,
             attempts: 0,
         }
     }
@@ -247,12 +250,16 @@ impl Claim {
             .map(|(_, known)| &known.set)
             .max_by_key(|set| set.version);
         let set = set.cloned().unwrap_or_default();
-        let reached = copies().filter(|(node, known)| known.is_complete && set.nodes.contains(node)).count();
-        let wanted = (replica.replicas + 1).saturating_sub(self.level).max(1);
+        let reached_of = |nodes: &[NodeId]| {
+            copies().filter(|(node, known)| known.is_complete && nodes.contains(node)).count()
+        };
+        let reached = reached_of(&set.nodes).min(reached_of(&set.before));
+        let wanted = self.quorum(replica.replicas);
         // So many share a node with those that promised the last reign, if it began.
         let is_majority = 2 * wanted > replica.replicas;
         // At the lowest level nothing was promised.
-        let is_certain = self.level == 1 || ((is_majority || is_heard_of) && reached >= wanted);
+        let is_alone = reached < wanted;
+        let is_certain = self.level == 1 || ((is_majority || is_heard_of) && !is_alone);
         // If that was not enough, one more copy is wanted: that of somebody who has heard of the last reign.
         let wanted = if is_certain { wanted } else { wanted.max(reached + 1) };
         let uncertain = Outcome::Uncertain { reached, wanted };
@@ -266,7 +273,7 @@ impl Claim {
                     let has_answered = |node: &NodeId| *node == replica.me || self.answers.contains_key(node);
                     // Then nobody else can have anything.
                     let is_full = set.nodes.len() >= replica.replicas;
-                    let is_all = is_full && set.nodes.iter().all(has_answered);
+                    let is_all = is_full && set.nodes.iter().chain(&set.before).all(has_answered);
                     let may = is_all || if self.level == 1 { is_late } else { is_certain };
                     match last.home == replica.me {
                         true => (!may).then_some(uncertain),
@@ -289,8 +296,13 @@ impl Claim {
                 }
             },
         };
-        self.set = set;
+        (self.set, self.is_alone) = (set, is_alone);
         objection
+    }
+
+    /// Copies that share one with any on which an event is acknowledged, and with those that are told of other followers.
+    fn quorum(&self, replicas: usize) -> usize {
+        (replicas + 1).saturating_sub(self.level).max(replicas.div_ceil(2))
     }
 
     /// Takes over what the best copy has.
@@ -353,8 +365,11 @@ impl Claim {
             return Step::Over(Outcome::Later("another node became its home meanwhile".to_owned()));
         }
         // Those who have copies and are not to have them are told so in time.
-        let others = self.answers.iter().filter(|(_, known)| known.is_some()).map(|(node, _)| node.clone());
-        Step::Over(match replica.lead(reign, &self.set.nodes, others) {
+        let copies = self.answers.iter().filter(|(_, known)| known.is_some()).map(|(node, _)| node);
+        let others = copies.chain(&self.set.nodes).cloned();
+        let set = if self.is_alone { Set::of(replica.me.clone()) } else { self.set.clone() };
+        let quorum = self.quorum(replica.replicas);
+        Step::Over(match replica.lead(reign, set, others, quorum) {
             Ok(()) => Outcome::Home,
             Err(reason) => Outcome::Later(reason),
         })

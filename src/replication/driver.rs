@@ -519,10 +519,14 @@ impl Shared {
                 Some(entry) => entry.hear(&self.cluster, number, request),
                 None => Answer::Nothing,
             },
-            Request::Claim(ref name, ref reign) => match self.entry(name) {
-                Some(entry) => entry.hear(&self.cluster, number, request),
-                None => self.promise(name, reign),
-            },
+            Request::Claim(ref name, ref reign) => {
+                let entries = self.entries.read();
+                match entries.get(name) {
+                    Some(entry) => entry.hear(&self.cluster, number, request),
+                    // Whoever makes an entry waits, and takes the promise over.
+                    None => self.promise(name, reign),
+                }
+            }
             Request::Release(name, reign, choice) => {
                 self.release(&name, &reign, choice);
                 Answer::Done
@@ -593,6 +597,10 @@ impl Shared {
             let Some(entry) = entries.get(name) else { return };
             if !entry.look(|replica| replica.is_released(reign, choice)) {
                 return;
+            }
+            // An old home that has not heard of the last one would find an ear again.
+            if let Some(promised) = entry.look(|replica| replica.promised().cloned()) {
+                let _answer = self.promise(name, &promised);
             }
             entries.remove(name).expect("it was there")
         };

@@ -10,15 +10,17 @@ use crate::cluster::swim::NodeId;
 /// What a home keeps of its followers.
 ///
 /// Who is to have copies is one thing, whose copies count is another: a new follower counts when it has come as far as
-/// the home was when it was chosen, and when the others have been told of it. So those whose copies count have all that
-/// was acknowledged, together, and each of them knows the others.
+/// the home was when it was chosen, and when so many of those before have been told of it that without one of them
+/// nobody is promoted. So those whose copies count have all that was acknowledged, together, and no new home overlooks
+/// them.
 #[derive(Debug)]
 pub struct Home {
     me: NodeId,
     replicas: usize,
-    /// Whose copies count, the home among them, and how that was before.
+    /// Copies without which nobody is promoted.
+    quorum: usize,
+    /// Whose copies count, the home among them but for a while after it took over as none of them.
     set: Set,
-    before: Vec<NodeId>,
     /// Who is to have copies, and how far they must have come before they count.
     wanted: Vec<NodeId>,
     goal: u64,
@@ -30,6 +32,8 @@ pub struct Home {
 /// A follower, as its home sees it.
 #[derive(Debug, Default)]
 pub struct Link {
+    /// Whether a conversation has begun. What is answered before belongs to an earlier reign, or to an earlier choice.
+    has_begun: bool,
     /// Whether it has answered the hello of this conversation.
     is_open: bool,
     /// The version of the set that it was told.
@@ -61,15 +65,15 @@ impl Home {
     /// One that goes on with those whose copies have counted so far, and knows of others that have some.
     pub(super) fn new(
         me: NodeId,
-        set: &[NodeId],
+        mut set: Set,
         others: impl Iterator<Item = NodeId>,
         replicas: usize,
+        quorum: usize,
     ) -> Self {
-        let nodes = if set.contains(&me) { set.to_vec() } else { vec![me.clone()] };
-        let linked = nodes.iter().cloned().chain(others).filter(|node| *node != me);
+        let linked = set.nodes.iter().chain(&set.before).cloned().chain(others).filter(|node| *node != me);
         let links = linked.map(|node| (node, Link::default())).collect();
-        let set = Set { version: 1, nodes: nodes.clone() };
-        Self { me, replicas, set, before: nodes, wanted: Vec::new(), goal: 0, choice: 0, links }
+        set.version = 1;
+        Self { me, replicas, quorum, set, wanted: Vec::new(), goal: 0, choice: 0, links }
     }
 
     /// The home and the followers whose copies count.
@@ -97,27 +101,49 @@ impl Home {
 
     /// Has the new followers count as soon as they can.
     fn settle(&mut self) {
+        if !self.set.is_settled() && self.is_known() {
+            self.change_set(self.set.nodes.clone());
+        }
+        if !self.set.is_settled() {
+            return;
+        }
         // Before there is a follower nobody has anything that could be lost.
-        let is_first = self.set.nodes.len() == 1;
+        let is_first = self.set.nodes == [self.me.clone()];
         let is_same = self.wanted.len() + 1 == self.set.nodes.len()
             && self.wanted.iter().all(|node| self.set.nodes.contains(node));
         let has_come = |node: &NodeId| self.links.get(node).is_some_and(|link| link.has.end >= self.goal);
         if !is_same && (is_first || self.wanted.iter().all(has_come)) {
             let nodes = std::iter::once(&self.me).chain(&self.wanted).cloned().collect();
-            let set = Set { version: self.set.version + 1, nodes };
-            self.before = std::mem::replace(&mut self.set, set).nodes;
+            self.change_set(nodes);
+            if is_first {
+                self.set.before.clone_from(&self.set.nodes);
+            }
         }
+    }
+
+    fn change_set(&mut self, nodes: Vec<NodeId>) {
+        let before = std::mem::take(&mut self.set.nodes);
+        self.set = Set { version: self.set.version + 1, nodes, before };
+    }
+
+    /// Whether so many of those before know of the set that no others could promote one of themselves, and everybody
+    /// who is there.
+    fn is_known(&self) -> bool {
+        let is_told = |link: &Link| link.version == self.set.version;
+        let knows = |node: &&NodeId| **node == self.me || self.links.get(*node).is_some_and(is_told);
+        let known = self.set.before.iter().filter(knows).count();
+        // Of two copies one may be gone for good.
+        let needed = (self.set.before.len() + 1).saturating_sub(self.quorum).min(self.replicas - 1);
+        known >= needed && self.links.values().all(|link| !link.is_open || is_told(link))
     }
 
     /// The followers by whose copies events are acknowledged.
     pub fn counted(&self) -> Vec<NodeId> {
-        let is_told = |link: &Link| !link.is_open || link.version == self.set.version;
-        let all_are_told = self.links.values().all(is_told);
         let counts = |node: &&NodeId| {
-            let is_of_both = self.set.nodes.contains(node) && self.wanted.contains(node);
-            **node != self.me && is_of_both && (all_are_told || self.before.contains(node))
+            **node != self.me && self.wanted.contains(node) && self.set.before.contains(node)
         };
-        self.set.nodes.iter().filter(counts).cloned().collect()
+        let is_of_them = self.set.nodes.contains(&self.me) && self.set.before.contains(&self.me);
+        self.set.nodes.iter().filter(|_| is_of_them).filter(counts).cloned().collect()
     }
 
     /// Counts the choices of followers.
@@ -127,7 +153,7 @@ impl Home {
 
     /// Takes out those whose copies are needed no more, since there are enough others; they are to be told so.
     pub fn take_released(&mut self) -> Vec<NodeId> {
-        if self.set.nodes.len() < self.replicas {
+        if self.set.nodes.len() < self.replicas || !self.set.is_settled() {
             return Vec::new();
         }
         let is_needed = |node: &NodeId| self.set.nodes.contains(node) || self.wanted.contains(node);
@@ -152,7 +178,7 @@ impl<L: Log> Replica<L> {
     /// A new conversation with a follower begins.
     pub fn begin(&mut self, follower: &NodeId) {
         if let Some(link) = self.home().and_then(|home| home.links.get_mut(follower)) {
-            link.is_open = false;
+            (link.has_begun, link.is_open) = (true, false);
         }
     }
 
@@ -190,7 +216,9 @@ impl<L: Log> Replica<L> {
             return Heard::Deposed;
         }
         let Role::Home(home) = &mut self.role else { return Heard::Deposed };
-        let Some(link) = home.links.get_mut(follower) else { return Heard::Refused };
+        let Some(link) = home.links.get_mut(follower).filter(|link| link.has_begun) else {
+            return Heard::Refused;
+        };
         match answer {
             Answer::Have(start, has_end) if start <= has_end && has_end <= end => {
                 link.has = start..has_end;

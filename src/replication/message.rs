@@ -88,6 +88,20 @@ pub struct Set {
     pub version: u64,
     /// The home and its followers.
     pub nodes: Vec<NodeId>,
+    /// Those whose copies counted before, as long as they could promote one of themselves; later the same nodes.
+    pub before: Vec<NodeId>,
+}
+
+impl Set {
+    /// That of a home which goes on without the others.
+    pub fn of(node: NodeId) -> Self {
+        Self { version: 1, nodes: vec![node.clone()], before: vec![node] }
+    }
+
+    /// Whether those before could not promote one of themselves any more.
+    pub fn is_settled(&self) -> bool {
+        self.before == self.nodes
+    }
 }
 
 /// What a node is for a disruptor.
@@ -186,7 +200,7 @@ mod tests {
                 name: name(),
                 definition: "{}".to_owned(),
                 lineage: Lineage::default().with(reign.clone(), 7),
-                set: Set { version: 1, nodes: vec![home] },
+                set: Set { version: 1, nodes: vec![home.clone()], before: vec![home] },
                 choice: 1,
                 end: 9,
                 pulse: Pulse::default(),

@@ -96,6 +96,11 @@ impl<L: Log> Replica<L> {
         self.promised = self.promised.take().max(reign);
     }
 
+    /// It listens to nobody below this.
+    pub fn promised(&self) -> Option<&Reign> {
+        self.promised.as_ref()
+    }
+
     /// What it does.
     pub fn role(&self) -> &Role {
         &self.role
@@ -275,14 +280,16 @@ impl<L: Log> Replica<L> {
         self.listens_to = None;
     }
 
-    /// Becomes the home, with what it has, of those whose copies counted before and of others that have some.
+    /// Becomes the home, with what it has, of those whose copies counted before and of others that have some. Without so
+    /// many copies as `quorum` nobody is promoted.
     ///
     /// Errors: why not.
     pub(super) fn lead(
         &mut self,
         reign: Reign,
-        set: &[NodeId],
+        set: Set,
         others: impl Iterator<Item = NodeId>,
+        quorum: usize,
     ) -> Result<(), String> {
         self.log.lead()?;
         let end = self.log.end();
@@ -290,7 +297,7 @@ impl<L: Log> Replica<L> {
         self.complete_at = end;
         self.listens_to = None;
         self.promised = Some(reign);
-        self.role = Role::Home(Home::new(self.me.clone(), set, others, self.replicas));
+        self.role = Role::Home(Home::new(self.me.clone(), set, others, self.replicas, quorum));
         Ok(())
     }
 
