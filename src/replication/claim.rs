@@ -361,9 +361,6 @@ impl Claim {
     }
 
     fn finish<L: Log>(&self, replica: &mut Replica<L>, reign: Reign) -> Step {
-        if replica.promised.as_ref() != Some(&reign) {
-            return Step::Over(Outcome::Later("another node became its home meanwhile".to_owned()));
-        }
         // Those who have copies and are not to have them are told so in time.
         let copies = self.answers.iter().filter(|(_, known)| known.is_some()).map(|(node, _)| node);
         let others = copies.chain(&self.set.nodes).cloned();

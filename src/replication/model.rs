@@ -1,6 +1,8 @@
 //! The protocol under everything that can go wrong, in virtual time: nodes whose messages are late or lost, that hang,
 //! restart with lost memory, are cut off, and are promoted, in an order that a seed decides.
 
+mod histories;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
@@ -753,83 +755,4 @@ fn what_is_acknowledged_survives_whatever_happens() {
     }
     // It would mean nothing if nothing had happened.
     assert!(sums.get().0 > 10_000 && sums.get().1 > 1_000, "{sums:?}");
-}
-
-#[test]
-fn the_later_reign_wins_over_the_longer_log() {
-    let mut model = Model::new(1, 3, 3, Consistency::Quorum, 1 << 20);
-    model.settle();
-    (0..5).for_each(|_| model.publish(0));
-    model.settle();
-    // The home is cut off, has not heard of it, and goes on.
-    model.cut = [(0, 1), (0, 2)].into();
-    (0..9).for_each(|_| model.publish(0));
-    model.promote_among(1, &[1, 2]);
-    assert_eq!(model.homes(), [0, 1]);
-    model.publish(1);
-    model.run_of(&[1, 2]);
-    model.acknowledge();
-    let acknowledged = model.acknowledged.clone();
-    let end = |model: &Model, node: usize| model.hosts[node].replica.as_ref().expect("a copy").log.end();
-    assert!(end(&model, 0) > end(&model, 2) && acknowledged.len() as u64 == end(&model, 2));
-    // Now the new home is gone, and the old one is back.
-    model.cut = [(0, 1), (1, 2)].into();
-    model.promote_among(2, &[0, 2]);
-    assert_eq!((model.lacks(2), model.lacks(0)), (None, None));
-    assert!(end(&model, 2) >= acknowledged.len() as u64);
-    model.check();
-}
-
-#[test]
-fn those_who_were_replaced_unheard_promote_one_of_themselves_only_if_nothing_is_lost() {
-    let mut model = Model::new(1, 5, 3, Consistency::Quorum, 1 << 20);
-    model.settle();
-    let home = model.hosts[0].replica.as_ref().expect("it is the home");
-    let first: Vec<_> = home.set().nodes.iter().map(|id| model.place(id)).filter(|node| *node != 0).collect();
-    let others: Vec<_> = (1..5).filter(|node| !first.contains(node)).collect();
-    // The home is cut off from both its followers, and chooses others.
-    let here = [0, others[0], others[1]];
-    for one in here {
-        model.cut.extend(first.iter().map(|other| (one.min(*other), one.max(*other))));
-    }
-    let there: Vec<_> = others.iter().map(|node| model.ids[*node].clone()).collect();
-    let replica = model.hosts[0].replica.as_mut().expect("it is the home");
-    replica.home().expect("it is").want(there, 0);
-    first.iter().for_each(|node| model.break_off(0, *node));
-    model.run_of(&here);
-    model.publish(0);
-    model.run_of(&here);
-    model.acknowledge();
-    model.promote_among(first[0], &first);
-    assert_eq!(model.homes(), [0, first[0]]);
-    model.publish(first[0]);
-    model.run_of(&first);
-    model.acknowledge();
-    assert!(!model.acknowledged.is_empty());
-    model.heal();
-    model.crown();
-    assert_eq!(model.homes().iter().map(|home| model.lacks(*home)).collect::<Vec<_>>(), [None]);
-}
-
-#[test]
-fn an_answer_to_an_earlier_reign_says_nothing_of_the_next() {
-    let mut model = Model::new(1, 3, 3, Consistency::Quorum, 1 << 20);
-    model.settle();
-    // The home says hello to a follower once more, whose answer takes a while.
-    model.hosts[0].links.remove(&model.ids[2].clone());
-    model.home_works(0, false);
-    let to_it = model.flights.iter().position(|flight| flight.to == 2).expect("a hello");
-    model.deliver(to_it);
-    model.promote_among(1, &[0, 1]);
-    model.promote_among(0, &[0, 1]);
-    assert_eq!(model.homes(), [0]);
-    // What the other home said to it is lost.
-    model.flights.retain(|flight| flight.from != 1);
-    model.publish(0);
-    model.settle();
-    model.check();
-    assert_eq!(
-        model.hosts[2].replica.as_ref().and_then(|replica| replica.reign()).map(|reign| reign.epoch),
-        Some(3)
-    );
 }
