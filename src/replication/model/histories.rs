@@ -1,6 +1,7 @@
 //! Histories that are too rare to wait for, each with the one guard that decides it.
 
 use super::{Flight, Model, NAME, Purpose};
+use crate::cluster::swim::NodeId;
 use crate::engine::Consistency;
 use crate::replication::message::{Answer, Request, decode};
 use crate::replication::reign::Reign;
@@ -134,4 +135,20 @@ fn who_promises_another_while_it_claims_does_not_go_on_with_its_reign() {
         assert_eq!(reign.map(|reign| reign.epoch), Some(epoch));
         assert_eq!(model.homes().contains(&1), epoch == 10);
     }
+}
+
+#[test]
+fn followers_that_have_nothing_yet_replace_nobody() {
+    let mut model = Model::new(1, 5, 3, Consistency::Quorum, 1 << 20);
+    model.settle();
+    model.publish(0);
+    model.settle();
+    let replica = model.hosts[0].replica.as_mut().expect("it is the home");
+    let end = replica.log.end();
+    let home = replica.home().expect("it is");
+    let before = home.set().clone();
+    let is_new = |id: &&NodeId| !before.nodes.contains(id);
+    home.want(model.ids.iter().filter(is_new).cloned().collect(), end);
+    assert!(home.take_released().is_empty());
+    assert_eq!(*home.set(), before);
 }
