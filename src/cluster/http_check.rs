@@ -1,4 +1,6 @@
 //! Asking a server by HTTP/1.1, of whose answer only the status is read.
+//!
+//! minreq knows neither addresses of IPv6 nor parts of seconds, and a request that takes too long leaves it a thread.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

@@ -19,11 +19,12 @@ pub struct Broadcasts {
     notes: usize,
 }
 
-/// What is said of members comes first, whatever else there is to tell; then what has gone least often; of these the
-/// newest.
+/// What is said of members comes first, whatever else there is to tell, and suspicions last among it: where there is too
+/// much to tell they would keep back the refutations. Then what has gone least often; of these the newest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     is_aside: bool,
+    is_suspicion: bool,
     transmits: u32,
     age: Reverse<u64>,
 }
@@ -55,7 +56,8 @@ impl Broadcasts {
         self.counter += 1;
         let subject = update.subject();
         let is_aside = !matches!(subject, Subject::Member(_));
-        let rank = Rank { is_aside, transmits: 0, age: Reverse(self.counter) };
+        let is_suspicion = matches!(update, Update::Suspect { .. });
+        let rank = Rank { is_aside, is_suspicion, transmits: 0, age: Reverse(self.counter) };
         match self.ranks.insert(subject.clone(), rank) {
             Some(older) => drop(self.waiting.remove(&older)),
             None => self.notes += usize::from(matches!(subject, Subject::Note(..))),
@@ -171,6 +173,20 @@ mod tests {
         assert_eq!(filled(&mut broadcasts, 1000), [note, gone(2), gone(1)]);
         assert_eq!(broadcasts.notes(), 0);
         assert!(broadcasts.is_empty());
+    }
+
+    #[test]
+    fn suspicions_do_not_keep_back_what_refutes_them() {
+        let suspect = |name: &str| {
+            let [id, from] = [name, "z"].map(|name| NodeId::new(name).expect("a name"));
+            Update::Suspect { id, incarnation: 1, from, is_refused: false }
+        };
+        let mut broadcasts = Broadcasts::new(100);
+        broadcasts.push(&dead("a", 1));
+        broadcasts.push(&suspect("b"));
+        assert_eq!(filled(&mut broadcasts, 1000), [dead("a", 1), suspect("b")]);
+        broadcasts.push(&suspect("c"));
+        assert_eq!(filled(&mut broadcasts, 1000), [dead("a", 1), suspect("c"), suspect("b")]);
     }
 
     #[test]

@@ -243,6 +243,7 @@ enum Timer {
     ProbeAgain(u32),
     ProbeLate(u32),
     ProbeRefused(u32),
+    RelayAgain(u32),
     RelayLate(u32),
     Gossip,
     Exchange,
@@ -305,7 +306,11 @@ impl Swim {
 
     /// Does what is due by `now`, then what `input` asks for, and returns what goes out.
     pub fn handle(&mut self, now: Duration, input: Input<'_>) -> Vec<Output> {
+        let late = now.saturating_sub(self.deadline());
         self.now = self.now.max(now);
+        if late > self.settings.probe_timeout {
+            self.stood_still(late);
+        }
         while let Some(Reverse((due, _, _))) = self.timers.peek()
             && *due <= self.now
         {
@@ -318,9 +323,9 @@ impl Swim {
             Input::Request { stream, body } => self.be_asked(stream, body),
             Input::Answer { request, body } => self.be_answered(request, body),
             Input::NoAnswer { request, is_refused } => match self.requests.remove(&request) {
-                // Those who were asked to ask get half of the usual time.
+                // Those who were asked to ask get a quarter of the usual time.
                 Some(Purpose::Ping(number)) if is_refused => {
-                    self.after(self.settings.probe_timeout / 2, Timer::ProbeRefused(number));
+                    self.after(self.settings.probe_timeout / 4, Timer::ProbeRefused(number));
                 }
                 Some(Purpose::Tell { suspect, incarnation }) if is_refused => {
                     self.suspect(suspect, incarnation, self.settings.id.clone(), true);
@@ -390,6 +395,20 @@ impl Swim {
         self.timers.push(Reverse((due, self.counter, timer)));
     }
 
+    /// Who has stood still has answers that it has not read, and has not heard who lives: it holds that against nobody.
+    fn stood_still(&mut self, late: Duration) {
+        self.probe = None;
+        self.awareness.add(1);
+        let mut delayed = Vec::new();
+        for (id, known) in &mut self.members {
+            if let Some(suspicion) = &mut known.suspicion {
+                suspicion.delay(late);
+                delayed.push((suspicion.deadline(), id.clone()));
+            }
+        }
+        delayed.into_iter().for_each(|(deadline, id)| self.at(deadline, Timer::Suspicion(id)));
+    }
+
     fn ring(&mut self, timer: Timer) {
         match timer {
             Timer::Probe => {
@@ -400,6 +419,7 @@ impl Swim {
             Timer::ProbeAgain(number) => self.ask(number),
             Timer::ProbeLate(number) => self.ask_others(number),
             Timer::ProbeRefused(number) => self.refused(number),
+            Timer::RelayAgain(number) => self.relay(number),
             Timer::RelayLate(number) => self.deny(number),
             Timer::Gossip => {
                 self.gossip();
@@ -408,7 +428,10 @@ impl Swim {
             Timer::Exchange => {
                 self.offers.sweep(self.now);
                 self.exchange();
-                self.after(self.exchange_interval(), Timer::Exchange);
+                // Not in step with others, so that soon somebody finds that a partition is over.
+                let interval = self.exchange_interval();
+                let nanos = self.rng.below(interval.as_nanos() as u64 + 1);
+                self.after(interval / 2 + Duration::from_nanos(nanos), Timer::Exchange);
             }
             Timer::Compare(waited) => {
                 self.exchange();
@@ -450,21 +473,39 @@ impl Swim {
             None => {}
             // One who had this address before may be meant.
             Some(Message::Ping { to, .. }) if to != self.settings.id => {}
-            Some(Message::Ping { number, .. }) => self.send(from, Some(&Message::Ack { number })),
+            Some(Message::Ping { number, from: asker, .. }) => {
+                let charge = self.member(asker.as_str()).and_then(|member| self.charge(member));
+                self.send_to(from, Some(&Message::Ack { number }), charge);
+            }
             Some(Message::PingRequest { number, to, address, .. }) => {
-                self.ask_for(Relay { to: from, number }, to, address);
+                self.ask_for(Relay { to: from, number, target: to, address });
             }
             Some(Message::Ack { number }) => self.answered(number),
             Some(Message::Nack { number, from }) => self.denied(number, from),
         }
     }
 
-    fn send(&mut self, to: SocketAddr, message: Option<&Message>) {
-        self.send_with_updates(to, encode(&message));
+    /// What a member has to hear before anything else, so that it can refute at once: that it is suspect or dead here.
+    fn charge(&self, member: &Member) -> Option<Update> {
+        let (id, incarnation) = (member.id.clone(), member.incarnation);
+        let from = self.settings.id.clone();
+        match member.state {
+            State::Suspect => Some(Update::Suspect { id, incarnation, from, is_refused: false }),
+            State::Dead => Some(Update::Dead { id, incarnation }),
+            State::Alive | State::Left => None,
+        }
     }
 
-    fn send_with_updates(&mut self, to: SocketAddr, mut body: Vec<u8>) {
-        let transmits_max = self.settings.retransmit_mult * log10_up(self.present + 2);
+    fn send(&mut self, to: SocketAddr, message: Option<&Message>) {
+        self.send_to(to, message, None);
+    }
+
+    /// A message, then the charge, then whatever there is to tell.
+    fn send_to(&mut self, to: SocketAddr, message: Option<&Message>, charge: Option<Update>) {
+        let mut body = encode(&message);
+        body.extend(charge.iter().flat_map(encode));
+        // Where there are few, as many as among eleven: one that is missed there is missed by a large part of all.
+        let transmits_max = self.settings.retransmit_mult * log10_up(self.present + 2).max(2);
         self.broadcasts.fill(&mut body, self.settings.body_bytes_max, transmits_max);
         self.outputs.push(Output::Datagram { to, body });
     }
@@ -477,28 +518,32 @@ impl Swim {
         let wants = |member: &Member| {
             member.state.is_present() || member.state == State::Dead && member.since + window > now
         };
-        for to in self.next_in_turn(self.settings.fanout, wants) {
+        for (to, charge) in self.next_in_turn(self.settings.fanout, wants) {
             if !self.broadcasts.is_empty() {
-                self.send(to, None);
+                self.send_to(to, None, charge);
             }
         }
     }
 
-    /// The addresses of up to so many members, in turns: chance alone would leave one out too often. Source: Doerr,
-    /// Friedrich, Sauerwald, "Quasirandom rumor spreading", 2008.
-    fn next_in_turn(&mut self, count: usize, wants: impl Fn(&Member) -> bool) -> Vec<SocketAddr> {
-        let mut addresses = Vec::new();
+    /// Up to so many members, and what is to be told them first, in turns: chance alone would leave one out too often.
+    /// Source: Doerr, Friedrich, Sauerwald, "Quasirandom rumor spreading", 2008.
+    fn next_in_turn(
+        &mut self,
+        count: usize,
+        wants: impl Fn(&Member) -> bool,
+    ) -> Vec<(SocketAddr, Option<Update>)> {
+        let mut found = Vec::new();
         for _ in 0..self.order.len() {
-            if addresses.len() == count {
+            if found.len() == count {
                 break;
             }
             self.turn = (self.turn + 1) % self.order.len();
             let member = &self.members[&self.order[self.turn]].member;
             if wants(member) {
-                addresses.push(member.address);
+                found.push((member.address, self.charge(member)));
             }
         }
-        addresses
+        found
     }
 
     /// The addresses of up to so many different members, chosen at random.

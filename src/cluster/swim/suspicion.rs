@@ -55,6 +55,11 @@ impl Suspicion {
             && self.from.insert(from.clone())
     }
 
+    /// Gives the suspect so much more time.
+    pub fn delay(&mut self, span: Duration) {
+        self.started += span;
+    }
+
     /// Whether `by` may find out more by asking the suspect's machine itself.
     pub fn wants_refusal(&self, by: &NodeId) -> bool {
         self.refused.len() < self.wanted.refusals && !self.refused.contains(by)

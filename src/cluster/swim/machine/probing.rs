@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::{Known, Purpose, Swim, Timer};
 use crate::cluster::swim::member::{NodeId, State};
-use crate::cluster::swim::message::{Exchange, Message, Update, encode};
+use crate::cluster::swim::message::{Exchange, Message};
 
 /// A question of this node's.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub struct Probe {
     target: NodeId,
     incarnation: u64,
     is_answered: bool,
+    /// Whether others are asked as well.
+    is_late: bool,
     asked: usize,
     /// Who was asked to ask, and has had no answer either.
     nacks: Vec<NodeId>,
@@ -25,6 +27,8 @@ pub struct Probe {
 pub struct Relay {
     pub to: SocketAddr,
     pub number: u32,
+    pub target: NodeId,
+    pub address: SocketAddr,
 }
 
 impl Swim {
@@ -38,6 +42,7 @@ impl Swim {
             target,
             incarnation,
             is_answered: false,
+            is_late: false,
             asked: 0,
             nacks: Vec::new(),
             is_refused: false,
@@ -46,22 +51,19 @@ impl Swim {
         self.after(self.awareness.stretched(self.settings.probe_timeout), Timer::ProbeLate(number));
     }
 
-    /// Asks the target until it answers, since a lost datagram need not trouble anybody else.
+    /// Asks the target until it answers, since a lost datagram need not trouble anybody else; in the end more often, since
+    /// that costs less than to suspect one that lives.
     pub(super) fn ask(&mut self, number: u32) {
         let Some(probe) = self.probe.as_ref().filter(|probe| probe.number == number && !probe.is_answered)
         else {
             return;
         };
         let Some(Known { member, .. }) = self.members.get(&probe.target) else { return };
-        let (address, id, incarnation) = (member.address, member.id.clone(), member.incarnation);
-        let from = self.settings.id.clone();
-        let mut body = encode(&Some(Message::Ping { number, from: from.clone(), to: id.clone() }));
-        if member.state == State::Suspect {
-            // It is told first, so that it can refute at once.
-            body.extend(encode(&Update::Suspect { id, incarnation, from, is_refused: false }));
-        }
-        self.send_with_updates(address, body);
-        self.after(self.awareness.stretched(self.settings.probe_timeout) / 4, Timer::ProbeAgain(number));
+        let pauses = if probe.is_late { 8 } else { 4 };
+        let message = Message::Ping { number, from: self.settings.id.clone(), to: member.id.clone() };
+        self.send_to(member.address, Some(&message), self.charge(member));
+        let patience = self.awareness.stretched(self.settings.probe_timeout);
+        self.after(patience / pauses, Timer::ProbeAgain(number));
     }
 
     /// The next member that takes part, in an order in which each comes once before any comes again.
@@ -99,7 +101,7 @@ impl Swim {
             self.send(*other, Some(&message));
         }
         if let Some(probe) = &mut self.probe {
-            probe.asked = others.len();
+            (probe.is_late, probe.asked) = (true, others.len());
         }
         self.request(address, &Exchange::Ping { number, to: target }, Purpose::Ping(number));
     }
@@ -115,6 +117,12 @@ impl Swim {
         // Each of them has found the same by itself.
         for from in std::iter::once(self.settings.id.clone()).chain(probe.nacks) {
             self.suspect(probe.target.clone(), probe.incarnation, from, false);
+        }
+        // It is to hear of it even where there is too much else to tell.
+        if let Some(member) = self.member(probe.target.as_str())
+            && let Some(charge) = self.charge(member)
+        {
+            self.send_to(member.address, None, Some(charge));
         }
     }
 
@@ -146,14 +154,21 @@ impl Swim {
         }
     }
 
-    /// Asks for somebody else.
-    pub(super) fn ask_for(&mut self, relay: Relay, target: NodeId, address: SocketAddr) {
+    /// Asks for somebody else, twice.
+    pub(super) fn ask_for(&mut self, relay: Relay) {
         self.counter += 1;
         let number = self.counter as u32;
         self.relays.insert(number, relay);
-        let message = Message::Ping { number, from: self.settings.id.clone(), to: target };
-        self.send(address, Some(&message));
+        self.relay(number);
+        self.after(self.settings.probe_timeout * 2 / 5, Timer::RelayAgain(number));
         self.after(self.settings.probe_timeout * 4 / 5, Timer::RelayLate(number));
+    }
+
+    pub(super) fn relay(&mut self, number: u32) {
+        if let Some(Relay { target, address, .. }) = self.relays.get(&number) {
+            let (from, to, address) = (self.settings.id.clone(), target.clone(), *address);
+            self.send(address, Some(&Message::Ping { number, from, to }));
+        }
     }
 
     /// Tells the one who wanted that asked that there is no answer.
