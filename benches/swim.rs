@@ -14,27 +14,22 @@ mod measure;
 use std::time::Duration;
 
 use measure::net::Net;
-use measure::{Detection, WEATHERS, Weather, heal, hear, join, long, restart, stand_still};
+use measure::{Detection, Weather, heal, hear, join, long, restart, stand_still, wanted};
 
 const SEED: u64 = 42;
 
 fn main() {
-    let sizes: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
-    let sizes = if sizes.is_empty() { vec![10, 100, 1000] } else { sizes };
+    let (sizes, weathers, are_all) = wanted();
     println!(
         "| nodes | network | killed: suspected mean | noticed p50 | p99 | everywhere max | unplugged: suspected mean | noticed p50 | p99 | everywhere max | false deaths per node-hour | bytes/s per node | datagrams/s per node | virtual / processor time |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
-    let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let named = |weather: &&Weather| wanted.iter().any(|name| weather.name.starts_with(name));
-    let some: Vec<&Weather> = WEATHERS.iter().filter(named).collect();
-    let weathers = if some.is_empty() { WEATHERS.iter().collect() } else { some.clone() };
     for count in &sizes {
         for weather in &weathers {
             long_row(*count, weather);
         }
     }
-    if !some.is_empty() {
+    if !are_all {
         return;
     }
     println!();

@@ -26,6 +26,21 @@ pub const WEATHERS: [Weather; 5] = [
     Weather { name: "slow 10 %", loss: 0.0, slow: 0.1 },
 ];
 
+/// What the arguments ask for: sizes of networks, networks by how their names begin, and whether these are all.
+pub fn wanted() -> (Vec<usize>, Vec<&'static Weather>, bool) {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut sizes: Vec<usize> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
+    if sizes.is_empty() {
+        sizes = vec![10, 100, 1000];
+    }
+    let is_named = |weather: &&Weather| arguments.iter().any(|name| weather.name.starts_with(name));
+    let named: Vec<&Weather> = WEATHERS.iter().filter(is_named).collect();
+    match named.is_empty() {
+        true => (sizes, WEATHERS.iter().collect(), true),
+        false => (sizes, named, false),
+    }
+}
+
 /// Times from a death to what nodes tell of it.
 #[derive(Default)]
 pub struct Detection {
@@ -73,9 +88,9 @@ fn secs(seconds: u64) -> Duration {
 /// How long it is quiet, and how many processes and machines end, for networks of so many nodes.
 fn extent(count: usize) -> (Duration, usize) {
     match count {
-        0..50 => (secs(6 * 3600), 200),
-        50..500 => (secs(3600), 100),
-        500..2000 => (secs(300), 10),
+        0..50 => (secs(6 * 3600), 2000),
+        50..500 => (secs(3600), 400),
+        500..2000 => (secs(300), 20),
         _ => (secs(120), 3),
     }
 }

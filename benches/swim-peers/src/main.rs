@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo run --release --manifest-path benches/swim-peers/Cargo.toml               # 10, 100 and 1000 nodes
 //! cargo run --release --manifest-path benches/swim-peers/Cargo.toml -- 10 100     # these sizes
+//! cargo run --release --manifest-path benches/swim-peers/Cargo.toml -- 1000 slow  # networks of this name only
 //! ```
 //!
 //! All have memberlist's settings: a probe each second with a time-out of half a second, three indirect ones, a suspicion
@@ -18,7 +19,7 @@ use std::time::Duration;
 use badbatch::cluster::swim::Swim;
 use foca_node::FocaNode;
 use measure::net::{Machine, Net};
-use measure::{WEATHERS, Weather, heal, hear, join, long, restart, stand_still};
+use measure::{Weather, heal, hear, join, long, restart, stand_still, wanted};
 
 const SEED: u64 = 42;
 
@@ -36,17 +37,19 @@ const FOCA: Peer<FocaNode> = Peer {
 };
 
 fn main() {
-    let sizes: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
-    let sizes = if sizes.is_empty() { vec![10, 100, 1000] } else { sizes };
+    let (sizes, weathers, are_all) = wanted();
     println!(
         "| nodes | network | | killed: noticed p50 | p99 | everywhere max | unplugged: noticed p50 | p99 | everywhere max | false deaths per node-hour | bytes/s per node | datagrams/s per node | virtual / processor time |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|");
     for count in &sizes {
-        for weather in &WEATHERS {
+        for weather in &weathers {
             long_row(*count, weather, &BADBATCH);
             long_row(*count, weather, &FOCA);
         }
+    }
+    if !are_all {
+        return;
     }
     println!();
     println!(
