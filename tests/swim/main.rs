@@ -293,6 +293,21 @@ fn slow_nodes_are_given_time() {
 }
 
 #[test]
+fn one_that_is_known_to_be_slow_is_asked_once() {
+    let mut net = Net::new(10, 26);
+    net.introduce();
+    net.nodes[9].lag = Duration::from_millis(300);
+    net.run(secs(30));
+    net.keeps_seen = true;
+    net.run(secs(90));
+    let is_ping = |body: &[u8]| matches!(decode(body), Ok((Some(Message::Ping { .. }), _)));
+    let pings = net.seen.iter().filter(|(to, _, body)| *to == 9 && is_ping(body)).count();
+    // Once in nine seconds, by nine others.
+    assert!((80..100).contains(&pings), "{pings}");
+    assert!(net.agrees() && net.told.is_empty());
+}
+
+#[test]
 fn what_is_sent_again_or_damaged_changes_nothing() {
     let mut net = Net::new(8, 12);
     net.introduce();

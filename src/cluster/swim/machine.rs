@@ -226,6 +226,8 @@ struct Known {
     suspicion: Option<Box<Suspicion>>,
     /// Until when full states have it while it is dead or gone.
     told_until: Duration,
+    /// How long its last answer took.
+    round_trip: Duration,
 }
 
 #[derive(Debug)]
@@ -752,7 +754,10 @@ impl Swim {
         }
         let member = Member { id: id.clone(), address, incarnation, state, metadata, since: self.now };
         // Who only hears of an end does not tell it again: it would go on from one to the next, and never be forgotten.
-        self.members.insert(id.clone(), Known { member, suspicion: None, told_until: self.now });
+        self.members.insert(
+            id.clone(),
+            Known { member, suspicion: None, told_until: self.now, round_trip: Duration::ZERO },
+        );
         self.present += usize::from(state.is_present());
         if !state.is_present() {
             self.after(self.settings.reclaim, Timer::Reclaim(id.clone()));

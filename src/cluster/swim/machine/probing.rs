@@ -1,17 +1,23 @@
 //! Asking others whether they are there, by way of others as well, and asking for others.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::{Known, Purpose, Swim, Timer};
 use crate::cluster::swim::member::{NodeId, State};
 use crate::cluster::swim::message::{Exchange, Message};
 
+/// Pings of one probe that have a number of their own.
+const PINGS_MAX: u32 = 15;
+
 /// A question of this node's.
 #[derive(Debug)]
 pub struct Probe {
+    /// That of those who ask for this node. Its own pings have those that follow, so that each answer tells its time.
     number: u32,
     target: NodeId,
     incarnation: u64,
+    asked_at: Vec<Duration>,
     is_answered: bool,
     /// Whether others are asked as well.
     is_late: bool,
@@ -36,11 +42,13 @@ impl Swim {
         let Some(target) = self.next_target() else { return };
         self.counter += 1;
         let number = self.counter as u32;
+        self.counter += u64::from(PINGS_MAX);
         let incarnation = self.members[&target].member.incarnation;
         self.probe = Some(Probe {
             number,
             target,
             incarnation,
+            asked_at: Vec::new(),
             is_answered: false,
             is_late: false,
             asked: 0,
@@ -51,19 +59,23 @@ impl Swim {
         self.after(self.awareness.stretched(self.settings.probe_timeout), Timer::ProbeLate(number));
     }
 
-    /// Asks the target until it answers, since a lost datagram need not trouble anybody else; in the end more often, since
-    /// that costs less than to suspect one that lives.
+    /// Asks the target until it answers, since a lost datagram need not trouble anybody else: when an answer takes longer
+    /// than usual, and in the end more often, since that costs less than to suspect one that lives.
     pub(super) fn ask(&mut self, number: u32) {
-        let Some(probe) = self.probe.as_ref().filter(|probe| probe.number == number && !probe.is_answered)
+        let Some(probe) = self.probe.as_mut().filter(|probe| probe.number == number && !probe.is_answered)
         else {
             return;
         };
-        let Some(Known { member, .. }) = self.members.get(&probe.target) else { return };
-        let pauses = if probe.is_late { 8 } else { 4 };
-        let message = Message::Ping { number, from: self.settings.id.clone(), to: member.id.clone() };
-        self.send_to(member.address, Some(&message), self.charge(member));
+        probe.asked_at.push(self.now);
+        let own_number = number.wrapping_add((probe.asked_at.len() as u32).min(PINGS_MAX));
+        let is_late = probe.is_late;
+        let Some(Known { member, round_trip, .. }) = self.members.get(&probe.target) else { return };
         let patience = self.awareness.stretched(self.settings.probe_timeout);
-        self.after(patience / pauses, Timer::ProbeAgain(number));
+        let pause = if is_late { patience / 8 } else { (*round_trip * 5 / 4).clamp(patience / 4, patience) };
+        let from = self.settings.id.clone();
+        let message = Message::Ping { number: own_number, from, to: member.id.clone() };
+        self.send_to(member.address, Some(&message), self.charge(member));
+        self.after(pause, Timer::ProbeAgain(number));
     }
 
     /// The next member that takes part, in an order in which each comes once before any comes again.
@@ -127,10 +139,15 @@ impl Swim {
     }
 
     pub(super) fn answered(&mut self, number: u32) {
-        if let Some(probe) = self.probe.as_mut().filter(|probe| probe.number == number && !probe.is_answered)
-        {
+        let is_of = |probe: &&mut Probe| number.wrapping_sub(probe.number) <= PINGS_MAX && !probe.is_answered;
+        if let Some(probe) = self.probe.as_mut().filter(is_of) {
             probe.is_answered = true;
             self.awareness.add(-1);
+            let ping = number.wrapping_sub(probe.number).checked_sub(1);
+            let asked_at = ping.and_then(|ping| probe.asked_at.get(ping as usize));
+            if let (Some(asked_at), Some(known)) = (asked_at, self.members.get_mut(&probe.target)) {
+                known.round_trip = self.now - *asked_at;
+            }
         } else if let Some(relay) = self.relays.remove(&number) {
             self.send(relay.to, Some(&Message::Ack { number: relay.number }));
         }
