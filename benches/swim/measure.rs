@@ -85,12 +85,14 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// How long it is quiet, and how many processes and machines end, for networks of so many nodes.
-fn extent(count: usize) -> (Duration, usize) {
+/// How long it is quiet, and how many processes and machines end, for networks of so many nodes: fewer where that takes
+/// too long.
+fn extent(count: usize, weather: &Weather) -> (Duration, usize) {
     match count {
         0..50 => (secs(6 * 3600), 2000),
         50..500 => (secs(3600), 400),
-        500..2000 => (secs(300), 20),
+        500..2000 if weather.loss == 0.0 => (secs(300), 100),
+        500..2000 => (secs(300), 10),
         _ => (secs(120), 3),
     }
 }
@@ -102,7 +104,7 @@ pub fn long<M: Machine>(mut net: Net<M>, weather: &Weather) -> Long {
     net.links.loss = weather.loss;
     let slow = (count as f64 * weather.slow) as usize;
     net.nodes[count - slow..].iter_mut().for_each(|node| node.lag = Duration::from_millis(300));
-    let (quiet, deaths) = extent(count);
+    let (quiet, deaths) = extent(count, weather);
     let (from, began) = (net.now, processor_time());
     net.run(quiet);
     let (false_deaths, bytes, datagrams) = (net.false_deaths(), net.bytes, net.datagrams);
