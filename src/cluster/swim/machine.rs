@@ -53,9 +53,9 @@ pub struct Settings {
     pub gossip_interval: Duration,
     /// Members to whom a round goes.
     pub fanout: usize,
-    /// How often an update is passed on: times `log10(n)`.
+    /// How often an update is passed on: times `log10(n)`, rounded up, and at least twice as often as this.
     pub retransmit_mult: u32,
-    /// Between two exchanges of full states.
+    /// Between two exchanges of full states, on average; longer where there are many.
     pub push_pull_interval: Duration,
     /// How long a dead node is still told what is said of it.
     pub gossip_to_dead: Duration,
