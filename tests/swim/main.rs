@@ -180,6 +180,24 @@ fn who_stood_still_itself_holds_that_against_nobody() {
 }
 
 #[test]
+fn an_answer_that_waits_unread_is_not_missed() {
+    for seed in 0..20 {
+        let mut net = Net::new(5, seed);
+        net.introduce();
+        // So long that many a probe is under way when its node stops.
+        net.links.delay = (Duration::from_millis(100), Duration::from_millis(150));
+        net.run(secs(5));
+        net.pause(0);
+        net.run(secs(10));
+        net.resume(0);
+        net.run(secs(3));
+        let suspects =
+            |(_, node, event): &(Duration, usize, Event)| *node == 0 && matches!(event, Event::Suspected(_));
+        assert!(!net.told.iter().any(suspects), "{seed}");
+    }
+}
+
+#[test]
 fn a_third_that_stands_still_most_of_the_time_is_not_dead_though_there_is_much_to_tell() {
     let mut net = Net::with(100, 24, |settings| settings.body_bytes_max = 300);
     net.introduce();
